@@ -1,0 +1,276 @@
+"""The central abstraction: an operation is a frozen value with pure methods."""
+
+from __future__ import annotations
+
+import abc
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _axes
+from ._axes import Expr, Shape
+from ._errors import DeclarationError, ShapeError
+from ._hyper import PerAxis, hyperparameters
+from ._links import as_plain
+from ._param import ROLES, Param
+
+Array = NDArray[Any]
+AxesOf = dict[str, tuple[Expr | None, ...]]
+
+VALUES = "->"
+"""Separates a constant's axes from the values it may hold: `n -> c` holds indices below c, `... -> [0, 1)` reals."""
+UNIT_INTERVAL = "[0, 1)"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """The arrays of one operation with its hyperparameters filled in: name to expanded axes."""
+
+    inputs: AxesOf
+    params: AxesOf
+    constants: AxesOf
+    outputs: AxesOf
+    values: Mapping[str, Expr | str | None]
+    known: Mapping[str, Any]
+
+    @property
+    def arguments(self) -> AxesOf:
+        """All that `forward` takes, in order."""
+        return {**self.inputs, **self.params, **self.constants}
+
+    @property
+    def differentiable(self) -> AxesOf:
+        """All that `backward` gives a gradient for, in order."""
+        return {**self.inputs, **self.params}
+
+
+class Op(abc.ABC):
+    """Fields are hyperparameters; arrays go in and come out; nothing is kept.
+
+    A subclass with a `name` is final. It is a frozen dataclass and declares
+
+    - `inputs`, `params`, `constants`: each array's axes (see `cnnframe._axes`); constants get no gradient;
+    - `output`: the axes of the output, or a mapping of names to axes if there are several;
+    - `forward(self, <arrays by name>)`, which returns the output (a dict if there are several) and what
+      `backward` needs;
+    - `backward(self, dy, saved)`, which returns a dict of gradients by name; it may take a third argument
+      `wanted`, the names whose gradients are asked for, and leave out the others;
+    - `formula(self, at, <arrays by name>)`, the output entry at the indices `at`, written with
+      `cnnframe.algebra` for every size (a dict by output name, with `at` one too, if there are several).
+
+    `inputs`, `params`, `constants` and `output` may be properties where they depend on hyperparameters.
+
+    Raises:
+        DeclarationError: when the subclass is created, if these do not fit together.
+        HyperparameterError: when it is constructed out of its bounds.
+    """
+
+    name: ClassVar[str]
+    inputs: Any
+    params: Any = {}
+    constants: Any = {}
+    output: Any = ""
+
+    def __init_subclass__(cls) -> None:
+        """Compare the methods with the declaration at the moment a final class is made."""
+        if "name" not in cls.__dict__:
+            return
+        who = cls.__qualname__
+        if not isinstance(cls.name, str) or not cls.name.isidentifier():
+            raise DeclarationError(f"{who}.name must be an identifier; got {cls.name!r}")
+        if not hasattr(cls, "inputs"):
+            raise DeclarationError(f"{who} must declare inputs: a mapping of names to axes")
+        groups = [getattr(cls, group) for group in ("inputs", "params", "constants")]
+        for group, declared in zip(("inputs", "params", "constants"), groups, strict=True):
+            if not isinstance(declared, (Mapping, property)):
+                raise DeclarationError(f"{who}.{group} must be a mapping of names to axes; got {declared!r}")
+        if all(isinstance(declared, Mapping) for declared in groups):
+            names = [name for declared in groups for name in declared]
+            _check_names(cls, "forward", names, ["self"])
+            _check_names(cls, "formula", names, ["self", "at"])
+            for declared in groups:
+                for axes in declared.values():
+                    _parse(axes)
+        taken = list(inspect.signature(cls.backward).parameters)[1:]
+        if taken not in (["dy", "saved"], ["dy", "saved", "wanted"]):
+            raise DeclarationError(f"{who}.backward takes ({', '.join(taken)}); wanted (dy, saved) or (dy, saved, wanted)")
+
+    def __post_init__(self) -> None:
+        """Bring the hyperparameters into their canonical form and hold them to their bounds."""
+        declared = hyperparameters(type(self))
+        settled = {name: getattr(self, name) for name in declared}
+        first = [name for name in declared if name == "dims"]
+        related = [name for name, hyper in declared.items() if any(hasattr(bound, "name") for bound in hyper.bounds)]
+        order = [*first, *(name for name in declared if name not in (*first, *related)), *related]
+        for name in order:
+            settled[name] = declared[name].settle(settled[name], settled, self.name)
+            object.__setattr__(self, name, settled[name])
+        self.check()
+
+    def check(self) -> None:
+        """Refuse hyperparameters that do not go together; override where bounds cannot say it."""
+
+    @abc.abstractmethod
+    def forward(self, *args: Any, **arrays: Any) -> tuple[Any, Any]:
+        """Return the output and what `backward` needs."""
+
+    @abc.abstractmethod
+    def backward(self, dy: Any, saved: Any) -> dict[str, Any]:
+        """Return the gradient with respect to every input and parameter."""
+
+    @abc.abstractmethod
+    def formula(self, at: Any, *args: Any, **arrays: Any) -> Any:
+        """Return the output entry at `at` as an expression of the entries of the arrays."""
+
+    @cached_property
+    def declaration(self) -> Declaration:
+        """The axes of every array with this operation's hyperparameters in place."""
+        hypers = hyperparameters(type(self))
+        per_axis = [name for name, hyper in hypers.items() if hyper.kind is PerAxis]
+        known: dict[str, Any] = {}
+        for name in hypers:
+            value = getattr(self, name)
+            if name in per_axis:
+                known |= {f"{name}{d}": part for d, part in enumerate(value)}
+            elif not isinstance(value, (str, bool)) and value is not None and hypers[name].kind is int:
+                known[name] = value
+        texts = {**self.inputs, **self.params, **self.constants}
+        outputs = self.output if isinstance(self.output, Mapping) else {"y": self.output}
+        parsed = {name: _parse(axes) for name, axes in texts.items()}
+        parsed_out = {name: _parse(axes) for name, axes in outputs.items()}
+        used: set[str] = set()
+        for axes, _ in [*parsed.values(), *parsed_out.values()]:
+            used |= {name for axis in axes if axis.expr is not None for name in axis.expr.names()}
+        known |= {name: getattr(self, name) for name in sorted(used) if isinstance(getattr(type(self), name, None), property)}
+        dims = getattr(self, "dims", 2)
+        scalars = frozenset(known)
+        expanded = {name: _axes.expand(axes, dims, scalars) for name, (axes, _) in parsed.items()}
+        return Declaration(
+            {name: expanded[name] for name in self.inputs},
+            {name: expanded[name] for name in self.params},
+            {name: expanded[name] for name in self.constants},
+            {name: _axes.expand(axes, dims, scalars) for name, (axes, _) in parsed_out.items()},
+            {name: parsed[name][1] for name in self.constants},
+            known,
+        )
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether there is one output, which then has no name of its own in `forward` and `backward`."""
+        return not isinstance(self.output, Mapping)
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Param]:
+        """The parameters with role and initialiser."""
+        found = {name: axes if isinstance(axes, Param) else Param(axes) for name, axes in self.params.items()}
+        for name, param in found.items():
+            if param.role not in ROLES:
+                raise DeclarationError(f"{self.name}: parameter {name!r} has role {param.role!r}; wanted one of {', '.join(ROLES)}")
+        return found
+
+    def sizes(self, shapes: Mapping[str, Shape]) -> dict[str, Any]:
+        """Settle every letter from the shapes of the inputs, constants and whatever parameters are given.
+
+        Raises:
+            ShapeError: a shape does not fit; the message names array and axis.
+        """
+        declaration = self.declaration
+        known = dict(declaration.known)
+        kinds = {**dict.fromkeys(declaration.inputs, "input"), **dict.fromkeys(declaration.params, "parameter"), **dict.fromkeys(declaration.constants, "constant")}
+        waiting = {name: axes for name, axes in declaration.arguments.items() if name in shapes}
+        while waiting:
+            left = {name: axes for name, axes in waiting.items() if not _axes.match(axes, tuple(shapes[name]), known, f"{self.name} {kinds[name]} {name!r}")}
+            if len(left) == len(waiting):
+                name = next(iter(left))
+                raise ShapeError(f"{self.name} {kinds[name]} {name!r}: axes {_axes.render(left[name])} cannot be settled from shape {shapes[name]}")
+            waiting = left
+        return known
+
+    def output_shapes(self, known: Mapping[str, Any]) -> dict[str, Shape]:
+        """The shapes of the outputs, given the settled letters.
+
+        Raises:
+            ShapeError: an output would be empty.
+        """
+        return {name: _axes.shape_of(axes, known, f"{self.name} output {name!r}") for name, axes in self.declaration.outputs.items()}
+
+    def parameter_shapes(self, known: Mapping[str, Any]) -> dict[str, Shape]:
+        """The shapes of the parameters, given the settled letters."""
+        return {name: _axes.shape_of(axes, known, f"{self.name} parameter {name!r}") for name, axes in self.declaration.params.items()}
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The hyperparameters as plain data."""
+        return {name: as_plain(getattr(self, name)) for name in hyperparameters(type(self))}
+
+
+def _parse(axes: Any) -> tuple[tuple[_axes.Axis, ...], Expr | str | None]:
+    text = axes.axes if isinstance(axes, Param) else axes
+    if not isinstance(text, str):
+        raise DeclarationError(f"axes must be a string such as 'n i h w'; got {text!r}")
+    text, _, values = text.partition(VALUES)
+    values = values.strip()
+    if values in ("", UNIT_INTERVAL):
+        return _axes.parse(text), values or None
+    (bound,) = _axes.parse(values)
+    return _axes.parse(text), bound.expr
+
+
+def _check_names(cls: type, method: str, names: list[str], before: list[str]) -> None:
+    taken = inspect.signature(getattr(cls, method)).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values()):
+        return
+    if list(taken) != [*before, *names]:
+        got = ", ".join(list(taken)[len(before) :])
+        raise DeclarationError(f"{cls.__qualname__}.{method} takes ({got}); inputs, params and constants declare ({', '.join(names)})")
+
+
+class Layer(Op):
+    """A map with or without parameters."""
+
+
+class Loss(Op):
+    """One number from a prediction and its targets, summed over the batch; targets are `constants`."""
+
+
+class Regularizer(Op):
+    """One number from one parameter array; `role` says which parameters it is for."""
+
+    role: ClassVar[str] = "weight"
+
+
+class Activation(Op):
+    """An elementwise function of one variable: give `f`, its derivative `df`, and `expr`."""
+
+    inputs: Any = {"x": "..."}
+    output: Any = "..."
+
+    @abc.abstractmethod
+    def f(self, x: Array) -> Array:
+        """Return f(x), entry by entry."""
+
+    @abc.abstractmethod
+    def df(self, x: Array, y: Array) -> Array:
+        """Return f'(x), entry by entry, where y = f(x)."""
+
+    @abc.abstractmethod
+    def expr(self, x: Any) -> Any:
+        """Return f as an expression of a scalar x."""
+
+    def forward(self, x: Array) -> tuple[Array, Any]:
+        """Return f(x), and x and f(x) for `backward`."""
+        y = self.f(x)
+        return y, (x, y)
+
+    def backward(self, dy: Array, saved: Any) -> dict[str, Array]:
+        """Return dy * f'(x)."""
+        x, y = saved
+        return {"x": np.multiply(dy, self.df(x, y))}
+
+    def formula(self, at: Any, x: Any) -> Any:
+        """Return f at the entry `at`."""
+        return self.expr(x[at])

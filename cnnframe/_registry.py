@@ -1,0 +1,193 @@
+"""Find the plugins, check them, and hand back an immutable catalogue."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import pluggy
+
+from . import _hookspecs
+from ._errors import CnnframeError, DeclarationError, HyperparameterError, PluginError, UnknownNameError, nearest
+from ._hyper import hyperparameters
+from ._op import Activation, Layer, Loss, Op, Regularizer
+from ._optimizer import Optimizer
+
+KINDS: Mapping[str, Any] = MappingProxyType(
+    {"layers": Layer, "activations": Activation, "losses": Loss, "regularizers": Regularizer, "optimizers": Optimizer}
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered class and the distribution that it came from."""
+
+    cls: Any
+    kind: str
+    distribution: str
+    version: str
+
+    @property
+    def source(self) -> str:
+        """Distribution and version, or the module of a plugin that was handed to `load`."""
+        return f"{self.distribution} {self.version}".strip()
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A plugin that could not be imported, and why."""
+
+    entry_point: str
+    distribution: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.entry_point!r} of {self.distribution} was skipped: {self.reason}"
+
+
+class Registry(Mapping[str, Any]):
+    """Classes by name, with the plugins that were skipped."""
+
+    def __init__(self, entries: Mapping[str, Entry], skipped: tuple[Skipped, ...] = ()) -> None:
+        self._entries = MappingProxyType(dict(entries))
+        self.skipped = skipped
+
+    def __getitem__(self, name: str) -> Any:
+        return self.entry(name).cls
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __repr__(self) -> str:
+        return f"Registry({', '.join(self._entries)})"
+
+    def entry(self, name: str) -> Entry:
+        """The entry under `name`.
+
+        Raises:
+            UnknownNameError: nothing has that name; the nearest known one is in the message.
+        """
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise UnknownNameError(f"nothing is registered as {name!r}; {nearest(name, self._entries)}") from None
+
+    def operations(self) -> dict[str, type[Op]]:
+        """All but the optimizers."""
+        return {name: entry.cls for name, entry in self._entries.items() if entry.kind != "optimizers"}
+
+    def make(self, name: str, **given: Any) -> Any:
+        """Build an operation or optimizer by name.
+
+        Raises:
+            UnknownNameError: no such name, or no such hyperparameter.
+            HyperparameterError: a hyperparameter is missing or out of its bounds.
+        """
+        cls = self[name]
+        known = hyperparameters(cls)
+        for key in given:
+            if key not in known:
+                raise UnknownNameError(f"{name} has no hyperparameter {key!r}; {nearest(key, known)}")
+        for key, hyper in known.items():
+            if hyper.required and key not in given:
+                raise HyperparameterError(f"{name} needs {key}: {hyper}")
+        return cls(**given)
+
+
+def load(*extra: Any, entry_points: bool = True, strict: bool = False) -> Registry:
+    """Collect what the installed plugins, and any `extra` plugin objects, offer.
+
+    A plugin that raises on import is named in `Registry.skipped`; with `strict` it is an error.
+
+    Raises:
+        PluginError: a hook is misspelt, two plugins offer one name, or (strict) a plugin cannot be imported.
+        DeclarationError: a class breaks the contract of its kind.
+    """
+    manager = pluggy.PluginManager(_hookspecs.PROJECT)
+    manager.add_hookspecs(_hookspecs)
+    origins: dict[int, tuple[str, str]] = {}
+    skipped: list[Skipped] = []
+    if entry_points:
+        for distribution, point in _entry_points():
+            plugin = _import(distribution, point, skipped)
+            if plugin is not None and not manager.is_registered(plugin):
+                manager.register(plugin, name=f"{distribution.name}:{point.name}")
+                origins[id(plugin)] = (distribution.name, distribution.version)
+    if strict and skipped:
+        raise PluginError(str(skipped[0]))
+    for plugin in extra:
+        manager.register(plugin)
+        origins[id(plugin)] = (getattr(plugin, "__name__", type(plugin).__qualname__), "")
+    _check_hooks(manager, origins)
+    entries: dict[str, Entry] = {}
+    for kind in KINDS:
+        for call in getattr(manager.hook, f"cnnframe_{kind}").get_hookimpls():
+            distribution_name, version = origins[id(call.plugin)]
+            for cls in _offered(call, kind, distribution_name):
+                _admit(Entry(cls, kind, distribution_name, version), entries)
+    return Registry(entries, tuple(skipped))
+
+
+def _entry_points() -> list[tuple[Any, Any]]:
+    """Entry points of the group with their distributions, in an order that does not depend on the path."""
+    found: dict[tuple[str, str], tuple[Any, Any]] = {}
+    for distribution in importlib.metadata.distributions():
+        for point in distribution.entry_points:
+            if point.group == _hookspecs.PROJECT:
+                # The first on the path shadows later ones of the same name, as an import would.
+                found.setdefault((distribution.name, point.name), (distribution, point))
+    return [found[key] for key in sorted(found, key=lambda key: (key[0] != _hookspecs.PROJECT, key))]
+
+
+def _import(distribution: Any, point: Any, skipped: list[Skipped]) -> Any:
+    try:
+        return point.load()
+    except DeclarationError as error:
+        skipped.append(Skipped(point.name, distribution.name, str(error)))
+    except (Exception, SystemExit) as error:  # whatever a stranger's module raises, the others still load
+        skipped.append(Skipped(point.name, distribution.name, f"{type(error).__name__}: {error}"))
+    return None
+
+
+def _check_hooks(manager: pluggy.PluginManager, origins: Mapping[int, tuple[str, str]]) -> None:
+    hooks = [f"cnnframe_{kind}" for kind in KINDS]
+    for name, hook in vars(manager.hook).items():
+        if name.startswith("_") or hook.has_spec():
+            continue
+        for call in hook.get_hookimpls():
+            where = origins[id(call.plugin)][0]
+            raise PluginError(f"{where} implements the hook {name!r}, which does not exist; {nearest(name, hooks)}")
+
+
+def _offered(call: Any, kind: str, where: str) -> list[Any]:
+    try:
+        return list(call.function())
+    except CnnframeError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{where}: the hook cnnframe_{kind} failed: {type(error).__name__}: {error}") from error
+
+
+def _admit(entry: Entry, entries: dict[str, Entry]) -> None:
+    cls, base = entry.cls, KINDS[entry.kind]
+    if not isinstance(cls, type) or not issubclass(cls, base):
+        raise DeclarationError(f"{entry.distribution}: cnnframe_{entry.kind} offers {cls!r}, which is no {base.__name__} class")
+    here = f"{cls.__module__}.{cls.__qualname__}"
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    if missing or not hasattr(cls, "name"):
+        raise DeclarationError(f"{entry.distribution}: {here} lacks {', '.join(missing) or 'a name'}")
+    hyperparameters(cls)
+    other = entries.get(cls.name)
+    if other is not None:
+        theirs = f"{other.cls.__module__}.{other.cls.__qualname__}"
+        raise PluginError(f"{cls.name!r} is offered twice: by {other.source} ({theirs}) and by {entry.source} ({here}); rename one or uninstall its distribution")
+    entries[cls.name] = entry

@@ -1,0 +1,49 @@
+"""Fully connected layers (Bouvrie 2006, section 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cnnframe import Layer, Param, at_least, bias
+from cnnframe.algebra import indices, total
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """Multiply by a weight matrix and add a bias: u = W x + b (equation 2).
+
+    Axes: x (n, i), W (units, i), b (units,), y (n, units).
+
+    Attributes:
+        units: number of outputs.
+    """
+
+    units: Annotated[int, at_least(1)]
+
+    name = "dense"
+    inputs = {"x": "n i"}
+    params = {"W": Param("units i", fan_in="i", fan_out="units"), "b": bias("units")}
+    output = "n units"
+
+    def forward(self, x, W, b):
+        """Return y, and x and W for `backward`."""
+        return x @ W.T + b, (x, W)
+
+    def backward(self, dy, saved, wanted=frozenset({"x", "W", "b"})):
+        """Return the wanted gradients: W^T delta, delta x^T and delta (equations 3 to 5)."""
+        x, W = saved
+        gradients = {}
+        if "x" in wanted:
+            gradients["x"] = dy @ W
+        if "W" in wanted:
+            gradients["W"] = dy.T @ x
+        if "b" in wanted:
+            gradients["b"] = dy.sum(axis=0)
+        return gradients
+
+    def formula(self, at, x, W, b):
+        """The weighted sum of one unit (equation 2)."""
+        n, unit = at
+        (i,) = indices("i")
+        return b[unit] + total(W[unit, i] * x[n, i], (i, x.shape[1]))
