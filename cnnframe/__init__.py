@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from . import data as data
+from . import networks as networks
+from . import targets as targets
+from . import training as training
 from ._axes import BATCH as BATCH
 from ._errors import CnnframeError as CnnframeError
 from ._errors import ContractError as ContractError
@@ -16,6 +20,11 @@ from ._errors import PluginError as PluginError
 from ._errors import RunError as RunError
 from ._errors import ShapeError as ShapeError
 from ._errors import UnknownNameError as UnknownNameError
+from ._executor import Executor as Executor
+from ._executor import Gradients as Gradients
+from ._graph import Graph as Graph
+from ._graph import Node as Node
+from ._graph import Penalty as Penalty
 from ._hookspecs import hookimpl as hookimpl
 from ._hyper import PerAxis as PerAxis
 from ._hyper import at_least as at_least
@@ -38,7 +47,13 @@ from ._param import LeCunNormal as LeCunNormal
 from ._param import Param as Param
 from ._param import bias as bias
 from ._param import gain as gain
+from ._parameters import Parameters as Parameters
+from ._plan import Plan as Plan
 from ._registry import Registry as Registry
 from ._registry import load as load
+from .training import Decay as Decay
+from .training import History as History
+from .training import RunFolder as RunFolder
+from .training import Trainer as Trainer
 
 __version__ = "0.1.0"

@@ -64,7 +64,8 @@ class RunError(CnnframeError, OSError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: the nearest known one, else all of them."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
+    folded = {known_name.casefold(): known_name for known_name in reversed(names)}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {folded[close[0]]!r}?"
     return f"known: {', '.join(names)}" if names else "nothing is known"

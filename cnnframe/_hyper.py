@@ -200,7 +200,8 @@ def hyperparameters(cls: type) -> Mapping[str, Hyperparameter]:
         raise DeclarationError(f"{cls.__qualname__}: an annotation cannot be read: {error}") from error
     found = {}
     for field in dataclasses.fields(cls):
-        hint, bounds = hints[field.name], ()
+        hint = hints[field.name]
+        bounds: tuple[Any, ...] = ()
         if get_origin(hint) is Annotated:
             hint, *rest = get_args(hint)
             bounds = tuple(rest)

@@ -38,12 +38,12 @@ class Declaration:
     values: Mapping[str, Expr | str | None]
     known: Mapping[str, Any]
 
-    @property
+    @cached_property
     def arguments(self) -> AxesOf:
         """All that `forward` takes, in order."""
         return {**self.inputs, **self.params, **self.constants}
 
-    @property
+    @cached_property
     def differentiable(self) -> AxesOf:
         """All that `backward` gives a gradient for, in order."""
         return {**self.inputs, **self.params}
@@ -126,6 +126,13 @@ class Op(abc.ABC):
     @abc.abstractmethod
     def formula(self, at: Any, *args: Any, **arrays: Any) -> Any:
         """Return the output entry at `at` as an expression of the entries of the arrays."""
+
+    def for_evaluation(self) -> Op:
+        """Return the operation that stands in for this one when a trained network is used; itself, unless overridden.
+
+        The other operation has this one's inputs, parameters and outputs; constants may be missing.
+        """
+        return self
 
     @cached_property
     def declaration(self) -> Declaration:

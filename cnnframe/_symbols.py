@@ -56,10 +56,11 @@ class Defined(sp.IndexedBase):  # type: ignore[misc] # SymPy is untyped
 
 def defined(name: str, shape: tuple[Any, ...], entry: Callable[..., Any], locally_constant: bool) -> Any:
     """Make a named intermediate."""
-    index = tuple(sp.Symbol(f"{name}_{d}", integer=True) for d in range(len(shape)))
+    index = tuple(sp.Dummy(f"{name}_{d}", integer=True) for d in range(len(shape)))
     # A size-one axis stands for a scalar intermediate: SymPy has no array without axes.
-    array = Defined(name, shape=shape or (1,))
-    array.index, array.sizes, array.locally_constant = index or (sp.Symbol(f"{name}_0", integer=True),), shape or (1,), locally_constant
+    # The label is a Dummy, so that SymPy's caches never hand out another formula's intermediate of the same name.
+    array = Defined(sp.Dummy(name), shape=shape or (1,))
+    array.index, array.sizes, array.locally_constant = index or (sp.Dummy(f"{name}_0", integer=True),), shape or (1,), locally_constant
     array.body = sp.sympify(entry(*index))
     return array
 
@@ -71,7 +72,7 @@ def first_maximum(name: str, shape: tuple[Any, ...], window: tuple[Any, ...], en
     def beaten(*at: Any) -> Any:
         """How many entries of the window come before this one: larger, or as large and earlier."""
         outer, inner = at[:rank], at[rank:]
-        other = tuple(sp.Symbol(f"{name}_other{d}", integer=True) for d in range(len(window)))
+        other = tuple(sp.Dummy(f"o{d}", integer=True) for d in range(len(window)))
         mine, its = entry(*outer, *inner), entry(*outer, *other)
         mine_at, its_at = (_position(where, window) for where in (inner, other))
         tie = sp.Piecewise((1, its_at < mine_at), (0, True))

@@ -4,25 +4,66 @@ from __future__ import annotations
 
 from cnnframe import hookimpl
 
-from .activations import ReLU, ScaledTanh
+from .activations import Identity, LeakyReLU, Logistic, ReLU, ScaledTanh, Softplus
+from .batch_norm import BatchNorm, BatchNormGiven
+from .combine import Combine
 from .conv import Conv, ConvLinked
 from .dense import Dense
-from .losses import SquaredError
+from .dropout import Dropout
+from .joins import Add, Concatenate, Flatten
+from .losses import LogisticCrossEntropy, SoftmaxCrossEntropy, SquaredError
+from .optimizers import SGD
+from .pooling import MaxPool, MeanPool
+from .regularizers import L1, L2, AlphaEntropy, AlphaL1, AlphaPower, AlphaSquare
+from .scaling import Normalise, ScaleShift
+from .softmax import Softmax
+from .subsample import Decimate, Subsample, Upsample
 
 
 @hookimpl
 def cnnframe_layers():
     """The layers of the paper and those that usually go with them."""
-    return [Dense, Conv, ConvLinked]
+    return [
+        Dense,
+        Conv,
+        ConvLinked,
+        Combine,
+        Subsample,
+        Decimate,
+        Upsample,
+        MeanPool,
+        MaxPool,
+        Flatten,
+        Concatenate,
+        Add,
+        ScaleShift,
+        Normalise,
+        BatchNorm,
+        BatchNormGiven,
+        Dropout,
+        Softmax,
+    ]
 
 
 @hookimpl
 def cnnframe_activations():
     """The activation functions."""
-    return [ScaledTanh, ReLU]
+    return [ScaledTanh, Logistic, ReLU, LeakyReLU, Softplus, Identity]
 
 
 @hookimpl
 def cnnframe_losses():
     """The losses."""
-    return [SquaredError]
+    return [SquaredError, SoftmaxCrossEntropy, LogisticCrossEntropy]
+
+
+@hookimpl
+def cnnframe_regularizers():
+    """Penalties on weights and on combinations of maps."""
+    return [L1, L2, AlphaL1, AlphaSquare, AlphaEntropy, AlphaPower]
+
+
+@hookimpl
+def cnnframe_optimizers():
+    """Rules that turn gradients into a step."""
+    return [SGD]

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from scipy.special import expit
 
-from cnnframe import Activation, positive
-from cnnframe.algebra import tanh, when
+from cnnframe import Activation, between, positive
+from cnnframe.algebra import logistic, softplus, tanh, when
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,10 @@ class ScaledTanh(Activation):
         return self.a * np.tanh(self.b * x)
 
     def df(self, x, y):
-        """Return b (a - y^2 / a)."""
-        return self.b * (self.a - y * y / self.a)
+        """Return a b (1 - (y / a)^2)."""
+        # In factors: a - y^2 / a is below 0 for some y that round to a.
+        t = y / self.a
+        return self.a * self.b * (1 - t) * (1 + t)
 
     def expr(self, x):
         """The function of a scalar."""
@@ -55,3 +58,91 @@ class ReLU(Activation):
     def expr(self, x):
         """The function of a scalar."""
         return when(x > 0, x, 0)
+
+
+@dataclass(frozen=True)
+class Logistic(Activation):
+    """1 / (1 + exp(-beta x)), the sigmoid (section 2.1).
+
+    Attributes:
+        beta: slope of the argument.
+    """
+
+    beta: Annotated[float, positive] = 1.0
+
+    name = "logistic"
+
+    def f(self, x):
+        """Return 1 / (1 + exp(-beta x)), without overflow."""
+        return expit(self.beta * x)
+
+    def df(self, x, y):
+        """Return beta y (1 - y)."""
+        return self.beta * y * (1 - y)
+
+    def expr(self, x):
+        """The function of a scalar."""
+        return logistic(self.beta * x)
+
+
+@dataclass(frozen=True)
+class Identity(Activation):
+    """x itself, for an output layer that is linear."""
+
+    name = "identity"
+
+    def f(self, x):
+        """Return a copy of x."""
+        return np.array(x)
+
+    def df(self, x, y):
+        """Return 1."""
+        return np.ones_like(x)
+
+    def expr(self, x):
+        """The function of a scalar."""
+        return x
+
+
+@dataclass(frozen=True)
+class LeakyReLU(Activation):
+    """x where x > 0 and slope x elsewhere; the derivative at 0 is taken to be `slope`.
+
+    Attributes:
+        slope: the derivative for x <= 0; with a slope of 0 it would be `relu`.
+    """
+
+    slope: Annotated[float, between(0, 1, include_low=False)] = 0.01
+
+    name = "leaky_relu"
+
+    def f(self, x):
+        """Return x or slope x."""
+        return np.where(x > 0, x, self.slope * x)
+
+    def df(self, x, y):
+        """Return 1 where x > 0 and slope elsewhere."""
+        return np.where(x > 0, np.ones_like(x), self.slope)
+
+    def expr(self, x):
+        """The function of a scalar."""
+        return when(x > 0, x, self.slope * x)
+
+
+@dataclass(frozen=True)
+class Softplus(Activation):
+    """log(1 + exp(x)), a smooth `relu`."""
+
+    name = "softplus"
+
+    def f(self, x):
+        """Return log(1 + exp(x)), without overflow."""
+        return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+    def df(self, x, y):
+        """Return 1 / (1 + exp(-x))."""
+        return expit(x)
+
+    def expr(self, x):
+        """The function of a scalar."""
+        return softplus(x)

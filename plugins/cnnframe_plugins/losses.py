@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from scipy.special import expit
 
-from cnnframe import Loss
-from cnnframe.algebra import indices, total
+from cnnframe import DataError, Loss, one_of
+from cnnframe.algebra import define, equal, exp, indices, log, softplus, total, when
+
+from ._simplex import log_softmax
 
 
 @dataclass(frozen=True)
@@ -34,3 +38,90 @@ class SquaredError(Loss):
         """Equation 1, summed over the batch (section 2.1)."""
         n, c = indices("n c")
         return total((t[n, c] - y[n, c]) ** 2, (n, y.shape[0]), (c, y.shape[1])) / 2
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy(Loss):
+    """The cross-entropy between targets and the softmax of the logits, summed over the batch (section 4.3).
+
+    Axes: z (n, c), the logits; t (n, c) if dense, of any sum, or (n,) if class indices.
+
+    Attributes:
+        targets: "dense" for a weight on each class, such as a one-of-c code; "index" for the number of the class.
+
+    Raises:
+        DataError: class indices that are no integers or outside 0 to c - 1.
+    """
+
+    targets: Annotated[str, one_of("dense", "index")] = "dense"
+
+    name = "softmax_cross_entropy"
+    inputs = {"z": "n c"}
+
+    @property
+    def constants(self):
+        """The targets, whose axes depend on their kind."""
+        return {"t": "n c"} if self.targets == "dense" else {"t": "n -> c"}
+
+    def forward(self, z, t):
+        """Return the loss, and log(softmax(z)) and t for `backward`."""
+        logs = log_softmax(z, 1)
+        if self.targets == "dense":
+            return (t * -logs).sum(), (logs, t)
+        _check_classes(t, z.shape[1])
+        return -np.take_along_axis(logs, t[:, np.newaxis], axis=1).sum() + 0, (logs, t)
+
+    def backward(self, dy, saved):
+        """Return dy (softmax(z) times the sum of t, less t)."""
+        logs, t = saved
+        dz = np.exp(logs)
+        if self.targets == "dense":
+            dz = dz * t.sum(axis=1, keepdims=True) - t
+        else:
+            dz[np.arange(len(t)), t] -= 1
+        return {"z": dy * dz}
+
+    def formula(self, at, z, t):
+        """Minus the logarithm of the softmax, weighted by the targets."""
+        batch, classes = z.shape
+        n, c, k = indices("n c k")
+        e = define("e", (batch, classes), lambda m, j: exp(z[m, j]))
+        Z = define("Z", (batch,), lambda m: total(e[m, k], (k, classes)))
+        weight = t[n, c] if self.targets == "dense" else when(equal(t[n], c), 1, 0)
+        return total(weight * (log(Z[n]) - z[n, c]), (n, batch), (c, classes))
+
+
+@dataclass(frozen=True)
+class LogisticCrossEntropy(Loss):
+    """The cross-entropy between targets and the logistic function of the logits, summed over units and batch (section 4.3).
+
+    Axes: z (n, c), the logits; t (n, c), the targets, which are probabilities.
+    """
+
+    name = "logistic_cross_entropy"
+    inputs = {"z": "n c"}
+    constants = {"t": "n c"}
+
+    def forward(self, z, t):
+        """Return the loss, and z and t for `backward`."""
+        # The two large terms go first: softplus(z) alone would absorb a loss that is small.
+        return (np.maximum(z, 0) - t * z + np.log1p(np.exp(-np.abs(z)))).sum(), (z, t)
+
+    def backward(self, dy, saved):
+        """Return dy (logistic(z) - t)."""
+        z, t = saved
+        return {"z": dy * (expit(z) - t)}
+
+    def formula(self, at, z, t):
+        """-t log p - (1 - t) log(1 - p) with p = logistic(z), which is softplus(z) - t z."""
+        n, c = indices("n c")
+        return total(softplus(z[n, c]) - t[n, c] * z[n, c], (n, z.shape[0]), (c, z.shape[1]))
+
+
+def _check_classes(t, classes):
+    if t.dtype.kind not in "iu":
+        raise DataError(f"softmax_cross_entropy: class indices must be integers; got an array of {t.dtype}; convert it with astype(int)")
+    outside = np.flatnonzero((t < 0) | (t >= classes))
+    if outside.size:
+        first = outside[0]
+        raise DataError(f"softmax_cross_entropy: class indices must be from 0 to {classes - 1}; got {t[first]} at position {first}; check the coding of the labels")

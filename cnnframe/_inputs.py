@@ -1,0 +1,125 @@
+"""Hold the arrays that a user hands to a network to what the graph declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _axes
+from ._axes import BATCH, Expr
+from ._errors import DataError, DTypeError, GraphError, UnknownNameError, nearest
+from ._op import UNIT_INTERVAL, Array
+from ._parameters import float_type
+
+if TYPE_CHECKING:
+    from ._graph import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a graph input has to be.
+
+    Attributes:
+        axes: its axes, with n for the batch.
+        below: it holds indices from 0 to below this number; None if it holds real numbers.
+        unit: it holds real numbers from 0 to below 1, drawn at random.
+        constant: it feeds constants alone, so that there is no gradient for it.
+    """
+
+    axes: tuple[Expr | None, ...]
+    below: int | None = None
+    unit: bool = False
+    constant: bool = True
+
+
+def uses(graph: Graph) -> dict[str, Use]:
+    """What each graph input has to be, from the declarations of the operations that read it."""
+    found = {name: Use(tuple(axis.expr for axis in _axes.parse(axes))) for name, axes in graph.inputs.items()}
+    shapes = graph.shapes(1)
+    for node in graph.nodes:
+        sources = graph.wires.sources[node.name]
+        known = node.op.sizes({name: shapes[source] for name, source in sources.items()})
+        for name, source in sources.items():
+            if source not in found:
+                continue
+            before, values = found[source], node.op.declaration.values.get(name)
+            constant = name in node.op.declaration.constants
+            below = before.below
+            if isinstance(values, Expr):
+                below = min(values(known), below) if below is not None else values(known)
+            found[source] = Use(before.axes, below, before.unit or values == UNIT_INTERVAL, before.constant and constant)
+    return found
+
+
+def check_names(graph: Graph, given: Iterable[str], needed: Iterable[str]) -> None:
+    """Refuse inputs that the graph does not have, and ask for those that are missing.
+
+    Raises:
+        UnknownNameError: with the nearest known name.
+    """
+    names = list(given)
+    for name in names:
+        if name not in graph.inputs:
+            raise UnknownNameError(f"the network has no input {name!r}; {nearest(name, graph.inputs)}")
+    for name in needed:
+        if name not in names:
+            raise UnknownNameError(
+                f"the network needs the input {name!r} with axes ({', '.join(graph.inputs[name].split(' '))}); got {', '.join(names) or 'none'}"
+            )
+
+
+def check_arrays(arrays: Mapping[str, Array], uses: Mapping[str, Use], dtype: np.dtype[Any]) -> int:
+    """Check shapes and element types and return the batch size.
+
+    Raises:
+        ShapeError: a shape does not fit, or the arrays are batches of different sizes.
+        DTypeError: an element type is not that of the parameters, or not an integer type for indices.
+    """
+    known: dict[str, Any] = {}
+    for name, array in arrays.items():
+        use = uses[name]
+        if use.below is not None:
+            if array.dtype.kind not in "iu":
+                raise DTypeError(f"input {name!r} holds indices and must be of an integer type; got {array.dtype}")
+        elif float_type(array.dtype, f"input {name!r}") != dtype:
+            raise DTypeError(
+                f"input {name!r} is {array.dtype} and the parameters are {dtype}; convert one: {name}.astype(np.{dtype}),"
+                f" or Parameters.initialise(graph, dtype=np.{array.dtype})"
+            )
+        _axes.match(use.axes, array.shape, known, f"input {name!r}")
+    batch = known.get(BATCH, 1)
+    if batch < 1:
+        raise DataError(f"a batch needs at least one example; got an empty one in {', '.join(arrays)}")
+    return int(batch)
+
+
+def check_values(name: str, array: Array, use: Use) -> None:
+    """Refuse indices and random numbers that are out of their range.
+
+    Raises:
+        DataError: with the first one.
+    """
+    if use.below is not None:
+        wrong, range_ = (array < 0) | (array >= use.below), f"indices from 0 to {use.below - 1}"
+    else:
+        wrong, range_ = ~((array >= 0) & (array < 1)), "numbers in [0, 1)"
+    if wrong.any():
+        where = tuple(int(index) for index in np.argwhere(wrong)[0])
+        raise DataError(f"input {name!r} must hold {range_}; got {array[where]} at {where}")
+
+
+def check_wanted(wanted: Iterable[str], uses: Mapping[str, Use]) -> None:
+    """Refuse gradients with respect to what is no input or has none.
+
+    Raises:
+        UnknownNameError: no graph input has that name.
+        GraphError: it feeds constants alone.
+    """
+    for name in wanted:
+        if name not in uses:
+            raise UnknownNameError(f"wanted_inputs: the network has no input {name!r}; {nearest(name, uses)}")
+        if uses[name].constant:
+            raise GraphError(f"wanted_inputs: {name!r} feeds constants alone, and constants get no gradient")

@@ -1,0 +1,239 @@
+"""All parameters of a network in one contiguous vector, with a named view for each array."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ._axes import Shape
+from ._errors import DTypeError, NonFiniteError, ShapeError, UnknownNameError, nearest
+from ._op import Array
+from ._param import ROLES, Initialiser
+
+if TYPE_CHECKING:
+    from ._graph import Graph
+
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+"""The element types that networks run in."""
+
+
+def float_type(dtype: DTypeLike, who: str) -> np.dtype[Any]:
+    """Return the element type.
+
+    Raises:
+        DTypeError: it is not float32 or float64.
+    """
+    found = np.dtype(dtype)
+    if found not in DTYPES:
+        raise DTypeError(f"{who} must be float32 or float64; got {found}; convert with .astype(np.float32)")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where one array lies in the vector, what it is for, and the nodes that use it."""
+
+    start: int
+    stop: int
+    shape: Shape
+    role: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The slots of all arrays, by name, in the order in which they lie."""
+
+    slots: Mapping[str, Slot]
+    size: int
+
+    @classmethod
+    def of(cls, graph: Graph) -> Layout:
+        """The layout for a graph: its arrays in the order of its nodes."""
+        slots: dict[str, Slot] = {}
+        start = 0
+        for name, array in graph.arrays.items():
+            stop = start + math.prod(array.shape)
+            slots[name] = Slot(start, stop, array.shape, array.role, array.nodes)
+            start = stop
+        return cls(slots, start)
+
+    def slot(self, name: str) -> Slot:
+        """The slot called `name`.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        if name not in self.slots:
+            raise UnknownNameError(f"no parameter array is called {name!r}; {nearest(name, self.slots)}")
+        return self.slots[name]
+
+    def views(self, vector: Array) -> dict[str, Array]:
+        """The part of `vector` that belongs to each array, in its shape."""
+        return {name: vector[slot.start : slot.stop].reshape(slot.shape) for name, slot in self.slots.items()}
+
+
+class Parameters(Mapping[str, Array]):
+    """Named arrays that are views of one read-only vector; every change returns new `Parameters`.
+
+    `params["conv1.k"]` is an array, `params.vector` all of them, flat. Gradients come in the same form.
+    """
+
+    __slots__ = ("_views", "layout", "vector")
+
+    def __init__(self, layout: Layout, vector: Array) -> None:
+        """Take over `vector` as it is; use `initialise` and `with_vector`, which check."""
+        vector.flags.writeable = False
+        self.layout = layout
+        self.vector = vector
+        self._views = layout.views(vector)
+
+    @classmethod
+    def initialise(cls, graph: Graph, *, seed: int = 0, dtype: DTypeLike = np.float32, initial: Mapping[str, Initialiser] | None = None) -> Parameters:
+        """Draw the parameters of a graph, each array by its operation's declaration.
+
+        Args:
+            graph: the network.
+            seed: the same seed gives the same parameters.
+            dtype: float32 or float64.
+            initial: initialisers that take precedence, by array name or by role; a name goes before a role.
+
+        Raises:
+            UnknownNameError: a key of `initial` is no array and no role.
+            ShapeError: an initialiser returned another shape than it was asked for.
+            NonFiniteError: it returned a NaN or an infinity.
+        """
+        found, given = float_type(dtype, "parameters"), dict(initial or {})
+        for name in given:
+            if name not in graph.arrays and name not in ROLES:
+                raise UnknownNameError(f"initial: {name!r} is no parameter array and no role; {nearest(name, [*graph.arrays, *ROLES])}")
+        rng = np.random.default_rng(seed)
+        layout = Layout.of(graph)
+        vector = np.empty(layout.size, found)
+        for name, array in graph.arrays.items():
+            start = given.get(name, given.get(array.role, array.initial))
+            slot = layout.slots[name]
+            drawn = np.asarray(start(array.shape, array.fan_in, array.fan_out, rng))
+            vector[slot.start : slot.stop] = _fitting(drawn.astype(found), name, slot, found).reshape(-1)
+        return cls(layout, vector)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The element type, float32 or float64."""
+        return self.vector.dtype
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """What each array is for."""
+        return {name: slot.role for name, slot in self.layout.slots.items()}
+
+    def __getitem__(self, name: str) -> Array:
+        try:
+            return self._views[name]
+        except KeyError:
+            self.layout.slot(name)
+            raise
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._views
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Parameters):
+            return NotImplemented
+        return self.layout == other.layout and self.dtype == other.dtype and bool(np.array_equal(self.vector, other.vector))
+
+    __hash__ = None  # type: ignore[assignment] # values that hold arrays have no hash
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{name} {slot.shape}" for name, slot in self.layout.slots.items())
+        return f"Parameters({self.layout.size} {self.dtype}: {arrays})"
+
+    def replace(self, arrays: Mapping[str, ArrayLike] | None = None, /, **named: ArrayLike) -> Parameters:
+        """Return parameters with some arrays exchanged; names with a dot go into a mapping.
+
+        Raises:
+            UnknownNameError: there is no array of that name.
+            ShapeError: an array has another shape than the one it replaces.
+            DTypeError: it does not hold real numbers, or is float64 where the parameters are float32.
+            NonFiniteError: it holds a NaN or an infinity.
+        """
+        vector = self.vector.copy()
+        for name, array in {**(arrays or {}), **named}.items():
+            slot = self.layout.slot(name)
+            vector[slot.start : slot.stop] = _fitting(np.asarray(array), name, slot, self.dtype).reshape(-1)
+        return Parameters(self.layout, vector)
+
+    def with_vector(self, vector: ArrayLike) -> Parameters:
+        """Return parameters with the entries of a flat vector, which is copied.
+
+        Raises:
+            ShapeError: it has another length.
+            DTypeError: it has another element type.
+            NonFiniteError: it holds a NaN or an infinity; the message names the array.
+        """
+        found = np.asarray(vector)
+        if found.shape != (self.layout.size,):
+            raise ShapeError(f"the vector of these parameters has shape ({self.layout.size},); got {found.shape}")
+        if found.dtype != self.dtype:
+            raise DTypeError(f"the vector of these parameters is {self.dtype}; got {found.dtype}; convert with .astype(np.{self.dtype})")
+        if not np.isfinite(found).all():
+            position = int(np.argmin(np.isfinite(found)))
+            name = next(name for name, slot in self.layout.slots.items() if slot.start <= position < slot.stop)
+            raise NonFiniteError(f"the new parameters hold {found[position]} in {name!r}")
+        return Parameters(self.layout, found.copy())
+
+    def spread(self, rates: float | Mapping[str, ArrayLike], default: float | None = None) -> Array:
+        """One rate for each weight, as a flat vector, from rates for the whole network, layers, arrays or weights.
+
+        Args:
+            rates: a number, or a mapping from array names ("conv1.k") or layer names ("conv1") to a number or to
+                an array of the shape of the parameter. The name of an array goes before that of its layer.
+            default: the rate of arrays that the mapping does not reach.
+
+        Raises:
+            UnknownNameError: a name is no array and no layer, or an array has no rate.
+            ShapeError: rates for single weights do not have the shape of their array.
+
+        Source: Bouvrie 2006, sections 2.2 and 4.2.
+        """
+        if not isinstance(rates, Mapping):
+            return np.full(self.layout.size, rates, self.dtype)
+        layers = dict.fromkeys(node for slot in self.layout.slots.values() for node in slot.nodes)
+        for name in rates:
+            if name not in self.layout.slots and name not in layers:
+                raise UnknownNameError(f"rates: no layer with parameters and no array is called {name!r}; {nearest(name, [*self.layout.slots, *layers])}")
+        vector = np.empty(self.layout.size, self.dtype)
+        for name, slot in self.layout.slots.items():
+            found = [rates[name]] if name in rates else [rates[node] for node in slot.nodes if node in rates]
+            if not found and default is not None:
+                found = [default]
+            if not found:
+                raise UnknownNameError(f"rates: nothing is given for {name!r}; add it, its layer {slot.nodes[0]!r}, or a default")
+            if any(not np.array_equal(rate, found[0]) for rate in found):
+                raise UnknownNameError(f"rates: {name!r} is shared by {', '.join(slot.nodes)}, which have different rates; give one for {name!r}")
+            rate = np.asarray(found[0])
+            if rate.shape not in ((), slot.shape):
+                raise ShapeError(f"rates: {name!r} needs a number or an array of shape {slot.shape}; got shape {rate.shape}")
+            vector[slot.start : slot.stop] = np.broadcast_to(rate, slot.shape).reshape(-1)
+        return vector
+
+
+def _fitting(array: Array, name: str, slot: Slot, dtype: np.dtype[Any]) -> Array:
+    if array.shape != slot.shape:
+        raise ShapeError(f"parameter {name!r} has shape {slot.shape}; got {array.shape}")
+    if array.dtype.kind not in "fiu" or (array.dtype.kind == "f" and not np.can_cast(array.dtype, dtype)):
+        raise DTypeError(f"parameter {name!r} is {dtype}; got {array.dtype}; convert with .astype(np.{dtype})")
+    if not np.isfinite(array).all():
+        raise NonFiniteError(f"parameter {name!r} must be finite; got a NaN or an infinity")
+    return array

@@ -1,0 +1,44 @@
+"""The commands, our own and those of others, under one roof."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from .._errors import CnnframeError
+from ._lazy import Lazy, points
+from ._list import list_plugins
+from ._train import train
+
+
+class Commands(TyperGroup):
+    """Our own commands, and those of the entry points, which are imported when they are called for."""
+
+    def __init__(self, **attributes: Any) -> None:
+        """Add the commands of the entry points; our own keep their names."""
+        TyperGroup.__init__(self, **attributes)
+        for name, point in points().items():
+            self.commands.setdefault(name, Lazy(name, point))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Turn an error of this project into one line and exit code 2."""
+        try:
+            return TyperGroup.invoke(self, ctx)
+        except CnnframeError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+
+
+def make_app() -> typer.Typer:
+    """Build the command line."""
+    app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+    @app.callback(epilog="Example: cnnframe train bouvrie --seed 0")
+    def cnnframe() -> None:
+        """Convolutional networks in which every gradient comes with evidence."""
+
+    app.command("list", epilog="Example: cnnframe list --json")(list_plugins)
+    app.command("train", epilog="Example: cnnframe train bouvrie --seed 0 --loss softmax_cross_entropy")(train)
+    return app

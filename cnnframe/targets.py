@@ -1,0 +1,52 @@
+"""Codings of class labels as targets, and back (Bouvrie 2006, section 2.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ._errors import DataError
+from ._parameters import float_type
+from .data import check_labels
+
+
+def one_hot(labels: Any, classes: int, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """Return targets (n, classes): `high` at the label and `low` elsewhere.
+
+    0 and 1 go with the logistic function, softmax and probabilities; -1 and +1 with LeCun's scaled tanh, whose
+    f(1) is close to 1; -0.8 and 0.8 with a plain tanh.
+
+    Raises:
+        DataError: labels out of range, or `low` is not below `high`.
+    """
+    found = check_labels(labels, classes)
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise DataError(f"one_hot: low must be below high; got {low} and {high}")
+    coded = np.full((len(found), classes), low, float_type(dtype, "targets"))
+    coded[np.arange(len(found)), found] = high
+    return coded
+
+
+def labels_of(outputs: Any) -> NDArray[np.int64]:
+    """Return the label (n,) that outputs or targets (n, classes) stand for: the largest entry, the first one of several.
+
+    Raises:
+        DataError: the array does not have two axes.
+    """
+    array = np.asarray(outputs)
+    if array.ndim != 2 or array.shape[1] < 1:
+        raise DataError(f"labels_of: outputs must have axes (n, classes); got shape {array.shape}")
+    labels: NDArray[np.int64] = array.argmax(axis=1)
+    return labels
+
+
+def is_coding(targets: Any) -> bool:
+    """Whether targets (n, classes) hold two values, the higher one once in each row."""
+    array = np.asarray(targets)
+    if array.ndim != 2 or array.shape[1] < 2 or not len(array):
+        return False
+    low, high = array.min(), array.max()
+    marked = array == high
+    return bool(low < high and (marked | (array == low)).all() and (marked.sum(axis=1) == 1).all())

@@ -1,0 +1,224 @@
+"""Fit a graph to examples, one mini-batch after the other (Bouvrie 2006, section 4)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .. import _inputs
+from .. import targets as codings
+from .._errors import DataError, GraphError, HyperparameterError, NonFiniteError
+from .._executor import Executor
+from .._graph import Graph
+from .._op import Array
+from .._optimizer import Optimizer
+from .._param import Initialiser
+from .._parameters import Parameters
+from ._history import Epoch, Evaluation, History, State
+from ._rates import Rate, Schedule, rate_at
+
+Examples = Mapping[str, Any]
+"""Arrays by graph input, such as {"x": images, "t": targets}; the first axis of each is the example."""
+_PIECE = 256
+"""Examples that are evaluated at once: enough to be fast, few enough to need little memory."""
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How a network is trained; `fit` returns what came of it and keeps nothing.
+
+    The step of a mini-batch follows the gradient of the *mean* of the loss over that batch, plus the penalties
+    once, so that a rate means the same for every batch size. A batch of 1 is online training, a batch of all examples batch
+    training (section 4.1). The last batch of an epoch has what is left.
+
+    Everything random follows from `seed`: the first parameters, the order of the examples, the random numbers of dropout. The
+    same seed gives the same history, bit for bit, on one machine.
+
+    Attributes:
+        graph: the network, with a loss.
+        optimizer: the rule of the step.
+        rate: a number; a mapping of rates for layers or arrays; a vector of one for each weight; or a function of the
+            epoch, from 0, that returns one of these (`Decay`).
+        batch_size: examples in a mini-batch.
+        seed: see above.
+        dtype: float32 or float64.
+        initial: initialisers by array name or role, as `Parameters.initialise` takes them.
+
+    Raises:
+        GraphError: the graph has no loss.
+        HyperparameterError: a batch size below 1 or a negative seed.
+    """
+
+    graph: Graph
+    optimizer: Optimizer
+    rate: Rate | Schedule
+    batch_size: int = 16
+    seed: int = 0
+    dtype: DTypeLike = np.float32
+    initial: Mapping[str, Initialiser] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if not self.graph.losses:
+            raise GraphError("Trainer: the graph has no loss node; add one, as in Graph.chain(..., loss=...)")
+        if not isinstance(self.optimizer, Optimizer):
+            raise HyperparameterError(f"Trainer: optimizer must be an Optimizer, such as registry.make('sgd'); got {self.optimizer!r}")
+        for name, low in (("batch_size", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+                raise HyperparameterError(f"Trainer: {name} must be an integer of at least {low}; got {value!r}")
+
+    @cached_property
+    def _executor(self) -> Executor:
+        return Executor(self.graph)
+
+    @cached_property
+    def _evaluator(self) -> Executor:
+        return Executor(self.graph.for_evaluation())
+
+    @cached_property
+    def _drawn(self) -> tuple[str, ...]:
+        """The inputs that the trainer draws: random numbers from [0, 1)."""
+        return tuple(name for name, use in _inputs.uses(self.graph).items() if use.unit and use.constant)
+
+    def start(self) -> State:
+        """The state before the first epoch."""
+        parameters = Parameters.initialise(self.graph, seed=self.seed, dtype=self.dtype, initial=self.initial)
+        return State(parameters, self.optimizer.init(parameters), 0)
+
+    def fit(
+        self,
+        train: Examples,
+        test: Examples | None = None,
+        *,
+        epochs: int,
+        start: State | None = None,
+        on_step: Callable[[int, int, float], None] | None = None,
+        on_epoch: Callable[[History], None] | None = None,
+    ) -> History:
+        """Train for some epochs and return the history, with the parameters in it.
+
+        Args:
+            train: arrays by graph input; those of dropout are drawn.
+            test: likewise, to be evaluated after each epoch.
+            epochs: passes over the training examples.
+            start: the state of an earlier history, to go on from.
+            on_step: called after each step with the epoch from 1, the step from 1, and the mean loss of the batch.
+            on_epoch: called after each epoch with the history so far.
+
+        Raises:
+            DataError: examples that do not fit together or are not finite.
+            DTypeError: examples of another element type than the network.
+            NonFiniteError: the training diverged; the message names epoch, step and node.
+        """
+        if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 1:
+            raise HyperparameterError(f"fit: epochs must be an integer of at least 1; got {epochs!r}")
+        arrays, count = self._examples(train, "train", self._executor, self._drawn)
+        if test is not None:
+            self._examples(test, "test", self._evaluator, ())
+        state = self.start() if start is None else start
+        done: tuple[Epoch, ...] = ()
+        for number in range(state.epoch + 1, state.epoch + 1 + int(epochs)):
+            began = time.perf_counter()
+            state, loss = self._epoch(state, arrays, count, on_step)
+            found = None if test is None else self.evaluate(state.parameters, test)
+            seconds = time.perf_counter() - began
+            done = (*done, Epoch(number, loss, found.loss if found else None, found.error if found else None, seconds))
+            if on_epoch is not None:
+                on_epoch(History(done, state))
+        return History(done, state)
+
+    def evaluate(self, parameters: Parameters, examples: Examples) -> Evaluation:
+        """Return loss and error on examples, with the network as it is used: dropout lets everything through.
+
+        Raises:
+            DataError: examples that do not fit together or are not finite.
+        """
+        arrays, count = self._examples(examples, "test", self._evaluator, ())
+        graph = self._evaluator.graph
+        total = 0.0
+        outputs = []
+        for first in range(0, count, _PIECE):
+            piece = {name: array[first : first + _PIECE] for name, array in arrays.items()}
+            found = self._evaluator.forward(parameters, [graph.output, *graph.losses], **piece)
+            total += sum(float(found[name]) for name in graph.losses)
+            outputs.append(found[graph.output])
+        wrong = self._wrong(np.concatenate(outputs), arrays)
+        return Evaluation(total / count + self._evaluator.penalty(parameters), None if wrong is None else wrong / count, wrong, count)
+
+    def predict(self, parameters: Parameters, examples: Examples) -> Array:
+        """Return the network's output for examples; targets are not needed."""
+        count = len(next(iter(examples.values())))
+        pieces = ({name: array[first : first + _PIECE] for name, array in examples.items()} for first in range(0, count, _PIECE))
+        return np.concatenate([self._evaluator.predict(parameters, **piece) for piece in pieces])
+
+    def _epoch(self, state: State, arrays: Mapping[str, Array], count: int, on_step: Callable[[int, int, float], None] | None) -> tuple[State, float]:
+        # A stream for each epoch: a training that goes on from a state needs nothing but the epoch's number.
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(state.epoch,)))
+        order = rng.permutation(count)
+        parameters, memory, total = state.parameters, state.optimizer, 0.0
+        rate = rate_at(self.rate, state.epoch, parameters)
+        for step, first in enumerate(range(0, count, self.batch_size), 1):
+            chosen = order[first : first + self.batch_size]
+            batch: dict[str, Any] = {name: array[chosen] for name, array in arrays.items()} | self._draw(len(chosen), rng, parameters)
+            try:
+                found = self._executor.gradients(parameters, reduction="mean", **batch)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    parameters, memory = self.optimizer.step(parameters, found.parameters, memory, rate)
+            except NonFiniteError as error:
+                raise NonFiniteError(f"epoch {state.epoch + 1}, step {step}: {error}; lower the rate") from error
+            total += found.loss * len(chosen)
+            if on_step is not None:
+                on_step(state.epoch + 1, step, found.loss)
+        return State(parameters, memory, state.epoch + 1), total / count
+
+    def _draw(self, batch: int, rng: np.random.Generator, parameters: Parameters) -> dict[str, NDArray[Any]]:
+        if not self._drawn:
+            return {}
+        shapes = self.graph.shapes(batch)
+        kind: Any = parameters.dtype.type
+        return {name: rng.random(shapes[name], kind) for name in self._drawn}
+
+    def _examples(self, given: Examples, who: str, executor: Executor, drawn: tuple[str, ...]) -> tuple[dict[str, Any], int]:
+        if not isinstance(given, Mapping) or not given:
+            raise DataError(f"{who}: examples are a mapping of graph inputs to arrays, as {{'x': images, 't': targets}}; got {type(given).__name__}")
+        arrays = {name: np.asarray(array) for name, array in given.items()}
+        uses = _inputs.uses(executor.graph)
+        _inputs.check_names(executor.graph, arrays, [name for name in executor.graph.inputs if name not in drawn])
+        sizes = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
+        if len(set(sizes.values())) != 1 or not all(sizes.values()):
+            raise DataError(f"{who}: arrays must have the same number of examples, at least one; got {', '.join(f'{n} {s}' for n, s in sizes.items())}")
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                where = int(np.argwhere(~np.isfinite(array))[0][0])
+                raise DataError(f"{who}: {name!r} must be finite; example {where} holds a NaN or an infinity; clean or drop it")
+        _inputs.check_arrays(arrays, uses, np.dtype(self.dtype))
+        for name, array in arrays.items():
+            if uses[name].below is not None or uses[name].unit:
+                try:
+                    _inputs.check_values(name, array, uses[name])
+                except DataError as error:
+                    raise DataError(f"{who}: {error}") from None
+        return arrays, next(iter(sizes.values()))
+
+    def _wrong(self, outputs: Array, arrays: Mapping[str, Array]) -> int | None:
+        """How many outputs mean another class than the targets of the one loss; None if these are not classes."""
+        graph = self._evaluator.graph
+        if len(graph.losses) != 1 or outputs.ndim != 2 or outputs.shape[1] < 2:
+            return None
+        node = graph[graph.losses[0]]
+        targets = [arrays[source] for name, source in node.inputs.items() if name in node.op.constants and source in arrays]
+        if len(targets) != 1:
+            return None
+        (wanted,) = targets
+        if wanted.ndim == 1 and wanted.dtype.kind in "iu":
+            return int((codings.labels_of(outputs) != wanted).sum())
+        if wanted.shape == outputs.shape and codings.is_coding(wanted):
+            return int((codings.labels_of(outputs) != codings.labels_of(wanted)).sum())
+        return None

@@ -1,0 +1,254 @@
+"""Evaluate a program point by point: slow, obvious, and in any system of numbers.
+
+The domain of a term is listed: every point of its box at which the conditions hold. The entries of its
+operands are looked up there, the body is computed, and the results are added up where they belong. No
+equation is solved: an equation that names an index of the result says where to add.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from cnnframe import FormulaError, Op
+
+from ._derive import COTANGENT, Derivation
+from ._numbers import System
+from ._symbolic import brought, numbers
+from ._terms import Definition, Term
+
+Points = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class _Domain:
+    """The points of one term: index vectors, where each operand entry is, where each result goes."""
+
+    points: Points
+    entries: Mapping[Any, tuple[Any, ...]]
+    target: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """expression >= 0, or == 0; `indices` are those of the listed box that it depends on."""
+
+    expression: Any
+    inequality: bool
+    indices: frozenset[Any]
+
+
+class Evaluation:
+    """One operation at one set of shapes; domains are listed once and serve every system of numbers."""
+
+    def __init__(self, derivation: Derivation, op: Op, known: Mapping[str, Any]) -> None:
+        self.derivation = derivation
+        self.op = op
+        self.values = numbers(op, known)
+        self.brought = brought(op)
+        self._domains: dict[tuple[str, int], _Domain] = {}
+        self.shapes = {name: self._shape(shape) for name, shape in derivation.program.operands.items()}
+        for definition in [*derivation.program.definitions, *derivation.adjoints]:
+            self.shapes[definition.name] = self._shape(definition.shape)
+        for output, definition_name in derivation.program.outputs.items():
+            self.shapes[COTANGENT + output] = self.shapes[definition_name]
+
+    def _shape(self, shape: Iterable[Any]) -> tuple[int, ...]:
+        return tuple(max(int(_integer(size, self.values, {})), 0) for size in shape)
+
+    def forward(self, system: System, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """Every operand and definition of the formula, by name."""
+        held = {name: system.array(np.reshape(value, self.shapes[name])) for name, value in {**arrays, **self.brought}.items()}
+        for definition in self.derivation.program.definitions:
+            held[definition.name] = self._define(definition, system, held)
+        return held
+
+    def backward(self, system: System, held: Mapping[str, Any], cotangents: Mapping[str, Any]) -> dict[str, Any]:
+        """The gradient of every input and parameter, given what `forward` returned."""
+        held = dict(held)
+        for output, value in cotangents.items():
+            held[COTANGENT + output] = system.array(np.reshape(value, self.shapes[COTANGENT + output]))
+        for definition in self.derivation.adjoints:
+            held[definition.name] = self._define(definition, system, held)
+        return {name: held[adjoint] for name, adjoint in self.derivation.gradients.items()}
+
+    def outputs(self, held: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs by name, out of what `forward` returned."""
+        return {output: held[name] for output, name in self.derivation.program.outputs.items()}
+
+    def _define(self, definition: Definition, system: System, held: Mapping[str, Any]) -> Any:
+        pieces = []
+        for number, term in enumerate(definition.terms):
+            domain = self._domain(definition, number, term)
+            if not len(domain.target[0]):
+                continue
+            entries = {atom: system.gather(held[str(atom.base.label)], where) for atom, where in domain.entries.items()}
+            pieces.append((domain.target, _scalar(term.body, system, self.values, {**domain.points, **entries})))
+        return system.scatter(self.shapes[definition.name], pieces)
+
+    def _domain(self, definition: Definition, number: int, term: Term) -> _Domain:
+        key = (definition.name, number)
+        if key not in self._domains:
+            self._domains[key] = self._list(definition, term)
+        return self._domains[key]
+
+    def _list(self, definition: Definition, term: Term) -> _Domain:
+        target, box, conditions = _schedule(definition.box, term)
+        points = self._points(box, conditions)
+        count = len(next(iter(points.values()))) if points else 1
+
+        def vector(index: Any) -> Any:
+            return np.broadcast_to(np.asarray(_integer(index, self.values, points), dtype=np.int64), (count,))
+
+        target_at = tuple(vector(target.get(i, i)) for i in definition.index)
+        self._in_range(definition.name, definition.index, target_at)
+        entries = {}
+        for atom in term.atoms:
+            entries[atom] = tuple(vector(i) for i in atom.indices)
+            self._in_range(str(atom.base.label), atom.indices, entries[atom])
+        return _Domain(points, entries, target_at)
+
+    def _points(self, box: tuple[tuple[Any, Any], ...], conditions: tuple[_Condition, ...]) -> Points:
+        """Every point of the box at which the conditions hold; each condition cuts as soon as its indices are listed."""
+        points: Points = {}
+        count = 1
+        waiting = list(conditions)
+        for index, size in box:
+            n = max(int(_integer(size, self.values, {})), 0)
+            points = {i: np.repeat(v, n) for i, v in points.items()}
+            points[index] = np.tile(np.arange(n, dtype=np.int64), count)
+            count *= n
+            for condition in [c for c in waiting if c.indices <= points.keys()]:
+                waiting.remove(condition)
+                keep = np.broadcast_to(self._holds(condition, points), (count,))
+                points = {i: v[keep] for i, v in points.items()}
+                count = int(keep.sum())
+        if not all(self._holds(condition, points) for condition in waiting):
+            return {sp.Dummy("none"): np.zeros(0, dtype=np.int64)}
+        return points
+
+    def _holds(self, condition: _Condition, points: Points) -> Any:
+        value = _integer(condition.expression, self.values, points)
+        return value >= 0 if condition.inequality else value == 0
+
+    def _in_range(self, name: str, indices: Any, where: tuple[Any, ...]) -> None:
+        for axis, (at, size) in enumerate(zip(where, self.shapes[name], strict=True)):
+            wrong = (at < 0) | (at >= size)
+            if wrong.any():
+                entry = f"{name}[{', '.join(map(str, indices))}]"
+                raise FormulaError(f"{self.op.name}.formula reads {entry} out of range: index {int(at[wrong][0])} of axis {axis}, which has size {size}")
+
+
+@cache
+def _schedule(box: tuple[tuple[Any, Any], ...], term: Term) -> tuple[Mapping[Any, Any], tuple[tuple[Any, Any], ...], tuple[_Condition, ...]]:
+    """Where results go, which box is listed, and which conditions cut it; the same for all sizes."""
+    target: dict[Any, Any] = {}
+    used = set().union(term.body.free_symbols, *(ge.free_symbols for ge in term.ge))
+    cuts = [(ge, True) for ge in term.ge]
+    for eq in term.eq:
+        taken = used.union(target, *(other.free_symbols for other in term.eq if other is not eq))
+        index = next((i for i, _ in box if i not in taken and eq.coeff(i) in (1, -1)), None)
+        if index is None:
+            cuts.append((eq, False))
+        else:
+            target[index] = sp.expand(index - eq / eq.coeff(index))
+    listed = tuple(pair for pair in box if pair[0] not in target) + term.bound
+    indices = {index for index, _ in listed}
+    return target, listed, tuple(_Condition(e, inequality, frozenset(e.free_symbols & indices)) for e, inequality in cuts)
+
+
+def _integer(expression: Any, values: Mapping[str, Any], points: Points) -> Any:
+    """An index expression, for all points at once; integers throughout."""
+    return _index_program(expression)(values, points)
+
+
+@cache
+def _index_program(expression: Any) -> Any:
+    """Compile an index expression to a closure over Python integers and integer vectors."""
+    expression = sp.sympify(expression)
+    if expression.is_Integer:
+        number = int(expression)
+        return lambda values, points: number
+    if expression.is_Symbol:
+        name = expression.name
+        return lambda values, points: points[expression] if expression in points else values[name]
+    if expression.func is sp.floor:
+        numerator, denominator = (_index_program(part) for part in expression.args[0].as_numer_denom())
+        return lambda values, points: numerator(values, points) // denominator(values, points)
+    parts = [_index_program(part) for part in expression.args]
+    if expression.is_Add:
+        return lambda values, points: sum((part(values, points) for part in parts[1:]), parts[0](values, points))
+    if expression.is_Mul and all(part.is_integer for part in expression.args):
+
+        def product(values: Mapping[str, Any], points: Points) -> Any:
+            value = parts[0](values, points)
+            for part in parts[1:]:
+                value = value * part(values, points)
+            return value
+
+        return product
+    if expression.is_Pow and expression.exp.is_Integer and expression.exp > 0:
+        return lambda values, points: parts[0](values, points) ** int(expression.exp)
+    raise FormulaError(f"{expression} is no integer expression of indices and sizes")
+
+
+def _scalar(expression: Any, system: System, values: Mapping[str, Any], known: Mapping[Any, Any]) -> Any:
+    """A body, for all points at once."""
+    if expression in known:
+        value = known[expression]
+        return value if isinstance(expression, sp.Indexed) else system.lift(value)
+    if expression.is_Rational:
+        return system.lift(int(expression) if expression.is_Integer else Fraction(int(expression.p), int(expression.q)))
+    if expression.is_Float:
+        return system.constant(float(expression))
+    if expression.is_Symbol:
+        value = values[expression.name]
+        return system.constant(value) if isinstance(value, float) else system.lift(value)
+
+    def walk(part: Any) -> Any:
+        return _scalar(part, system, values, known)
+
+    if expression.is_Add:
+        return system.add([walk(part) for part in expression.args])
+    if expression.is_Mul:
+        return system.multiply([walk(part) for part in expression.args])
+    if expression.is_Pow:
+        return _power(expression, system, values, known)
+    if isinstance(expression, sp.Piecewise):
+        conditions = [_condition(c, system, values, known) for _, c in expression.args]
+        return system.choose(conditions, [walk(value) for value, _ in expression.args])
+    if isinstance(expression, sp.Function) and len(expression.args) == 1:
+        return system.function(type(expression).__name__, walk(expression.args[0]))
+    raise FormulaError(f"{expression.func.__name__} cannot be evaluated in a formula")
+
+
+def _power(expression: Any, system: System, values: Mapping[str, Any], known: Mapping[Any, Any]) -> Any:
+    base = _scalar(expression.base, system, values, known)
+    exponent = expression.exp
+    if exponent.is_Rational:
+        return system.power(base, Fraction(int(exponent.p), int(exponent.q)))
+    if exponent.has(sp.Indexed):
+        raise FormulaError(f"{expression}: an exponent must be a number or a hyperparameter")
+    number = exponent.xreplace({s: sp.Rational(Fraction(values[s.name])) for s in exponent.free_symbols})
+    return system.power(base, Fraction(int(number.p), int(number.q)))
+
+
+def _condition(condition: Any, system: System, values: Mapping[str, Any], known: Mapping[Any, Any]) -> Any:
+    if condition in (True, sp.true):
+        return True
+    if condition in (False, sp.false):
+        return False
+    if isinstance(condition, (sp.And, sp.Or)):
+        parts = [_condition(part, system, values, known) for part in condition.args]
+        join = np.logical_and if isinstance(condition, sp.And) else np.logical_or
+        return join.reduce(np.broadcast_arrays(*parts))
+    if isinstance(condition, sp.Not):
+        return np.logical_not(_condition(condition.args[0], system, values, known))
+    left, right = (_scalar(sp.sympify(side), system, values, known) for side in condition.args)
+    return system.compare(type(condition).__name__, left, right)

@@ -1,0 +1,13 @@
+"""Judge a backward pass by several kinds of evidence, generated from its declaration."""
+
+from __future__ import annotations
+
+from ._run import BUDGETS as PROFILES
+from ._run import KINDS as KINDS
+from ._run import Settings as Settings
+from ._run import gather as gather
+from ._run import replay as replay
+from ._run import verify as verify
+from ._verdict import Evidence as Evidence
+from ._verdict import Finding as Finding
+from ._verdict import Report as Report

@@ -1,0 +1,271 @@
+"""Hypothesis draws the structure of a case from the declaration; the values follow from its seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from hypothesis import reject
+from hypothesis import strategies as st
+
+from cnnframe import BATCH, HyperparameterError, Links, Op, PerAxis, ShapeError
+from cnnframe._axes import ELLIPSIS, Shape
+from cnnframe._hyper import Hyperparameter, Interval, MultipleOf, hyperparameters
+from cnnframe._op import UNIT_INTERVAL
+
+from ._values import LATTICES, fill
+
+LAYOUTS = ("C", "F", "strided", "reversed")
+"""How an argument lies in memory."""
+
+DTYPES = ("float64", "float32")
+MOST_ENTRIES = 400
+"""Larger arrays are not drawn: the oracle is slow, and small ones shrink to readable cases."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operation with sizes, element type, layout and a rule for values.
+
+    Attributes:
+        op: the operation.
+        known: settled letters and hyperparameters.
+        dtype: element type of all arrays but index constants.
+        layout: how arguments and cotangents lie in memory.
+        lattice: the rule for values.
+        seed: seeds the values.
+    """
+
+    op: Op
+    known: Mapping[str, Any]
+    dtype: str
+    layout: str
+    lattice: str
+    seed: int
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of every argument."""
+        declaration = self.op.declaration
+        return {name: _shape(axes, self.known) for name, axes in declaration.arguments.items()}
+
+    @cached_property
+    def outputs(self) -> dict[str, Shape]:
+        """The shape of every output."""
+        return self.op.output_shapes(self.known)
+
+    def arrays(self, amplitude: int = 3, deep: str = "") -> dict[str, Any]:
+        """Values for every argument, contiguous."""
+        found = {}
+        for position, (name, shape) in enumerate(self.shapes.items()):
+            rng = np.random.default_rng([self.seed, position])
+            values = self.op.declaration.values.get(name)
+            if values == UNIT_INTERVAL:
+                found[name] = (rng.integers(0, 8, shape) / 8).astype(self.dtype)
+            elif values is not None and not isinstance(values, str):
+                found[name] = rng.integers(0, values(self.known), shape)
+            else:
+                found[name] = fill(self.lattice, rng, shape, amplitude if deep in ("", name) else 3).astype(self.dtype)
+        return found
+
+    def cotangents(self, amplitude: int = 3, deep: str = "") -> dict[str, Any]:
+        """A dense signed cotangent for every output, one in four of them a single entry."""
+        found = {}
+        for position, (name, shape) in enumerate(self.outputs.items()):
+            rng = np.random.default_rng([self.seed, 1000 + position])
+            values = fill("real" if self.lattice == "real" else "signed", rng, shape, amplitude if deep in ("", "dy") else 3).astype(self.dtype)
+            if self.seed % 4 == 3 and values.size:
+                one = np.zeros(values.size, bool)
+                one[rng.integers(values.size)] = True
+                values = np.where(one.reshape(shape), values, values.dtype.type(0))
+            found[name] = np.asarray(values, dtype=self.dtype)
+        return found
+
+    def laid_out(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """The same values in this case's layout, read-only."""
+        return {name: lay_out(value, self.layout) for name, value in arrays.items()}
+
+    @property
+    def replay(self) -> str:
+        """The case as one line of JSON."""
+        letters = {name: value for name, value in self.known.items() if name not in self.op.declaration.known}
+        return json.dumps(
+            {
+                "hyperparameters": self.op.hyperparameters(),
+                "sizes": {name: list(value) if isinstance(value, tuple) else value for name, value in letters.items()},
+                "dtype": self.dtype,
+                "layout": self.layout,
+                "values": self.lattice,
+                "seed": self.seed,
+            }
+        )
+
+    @classmethod
+    def from_replay(cls, operation: type[Op], text: str) -> Case:
+        """Read a case that `replay` wrote.
+
+        Raises:
+            ValueError: the text is no such case.
+        """
+        data = json.loads(text)
+        given = {}
+        for name, value in data["hyperparameters"].items():
+            kind = hyperparameters(operation)[name].kind
+            given[name] = Links.from_rows(value) if kind is Links and value is not None else tuple(value) if isinstance(value, list) else value
+        op = operation(**given)
+        sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in data["sizes"].items()}
+        return cls(op, {**op.declaration.known, **sizes}, data["dtype"], data["layout"], data["values"], data["seed"])
+
+    def lines(self, arrays: Mapping[str, Any], cotangents: Mapping[str, Any]) -> tuple[str, ...]:
+        """The case as a person reads it."""
+        rest = "" if (self.dtype, self.layout) == ("float64", "C") else f" ({self.dtype}, {self.layout} layout)"
+        found = [f"with {show_op(self.op)}{rest}"]
+        for name, value in [*arrays.items(), *((f"d{name}", value) for name, value in cotangents.items())]:
+            text = np.array2string(np.asarray(value), separator=", ", threshold=24, edgeitems=2, precision=6).replace("\n", "")
+            found.append(f"{name} {np.shape(value)} = {' '.join(text.split())}"[:150])
+        return tuple(found)
+
+
+def show_op(op: Op) -> str:
+    """The operation with the hyperparameters that are not at their defaults."""
+    parts = []
+    for name, hyper in hyperparameters(type(op)).items():
+        value = getattr(op, name)
+        default = (hyper.default,) * len(value) if isinstance(value, tuple) and isinstance(hyper.default, int) else hyper.default
+        if hyper.required or value != default:
+            parts.append(f"{name}={value!r}")
+    return f"{type(op).__name__}({', '.join(parts)})"
+
+
+def lay_out(value: Any, layout: str) -> Any:
+    """A read-only array of the same values in another layout."""
+    value = np.asarray(value)
+    if layout == "F":
+        laid = np.array(value, order="F")
+    elif layout == "strided" and value.ndim:
+        wide = np.zeros((*value.shape[:-1], 2 * value.shape[-1]), value.dtype)
+        wide[..., ::2] = value
+        laid = wide[..., ::2]
+    elif layout == "reversed" and value.ndim:
+        whole = tuple(slice(None, None, -1) for _ in value.shape)
+        laid = np.ascontiguousarray(value[whole])[whole]
+    else:
+        laid = np.array(value)
+    laid.flags.writeable = False
+    return laid
+
+
+@st.composite
+def cases(draw: st.DrawFn, cls: type[Op]) -> Case:
+    """Cases of an operation class, fitting by construction."""
+    op = draw(operations(cls))
+    known = draw(_sizes(op))
+    case = Case(op, known, "float64", "C", "small", 0)
+    if max(int(np.prod(shape)) for shape in [*case.shapes.values(), *case.outputs.values()]) > MOST_ENTRIES:
+        reject()
+    return replace(
+        case,
+        dtype=draw(st.sampled_from(DTYPES)),
+        layout=draw(st.sampled_from(LAYOUTS)),
+        lattice=draw(st.sampled_from(LATTICES)),
+        seed=draw(st.integers(0, 2**16)),
+    )
+
+
+@st.composite
+def operations(draw: st.DrawFn, cls: type[Op]) -> Op:
+    """Instances of an operation class within the bounds of its hyperparameters."""
+    given: dict[str, Any] = {}
+    hypers = hyperparameters(cls)
+    for name in sorted(hypers, key=lambda name: (name != "dims", any(isinstance(b, MultipleOf) for b in hypers[name].bounds))):
+        given[name] = draw(_values(hypers[name], given))
+    try:
+        return cls(**given)
+    except HyperparameterError:
+        reject()
+        raise
+
+
+def _values(hyper: Hyperparameter, given: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    if hyper.optional:
+        return st.none() | _values(replace(hyper, optional=False), given)
+    if hyper.choices is not None:
+        return st.sampled_from(hyper.choices)
+    if hyper.kind is Links:
+        return _links()
+    if hyper.kind is float:
+        return st.sampled_from(_floats(hyper))
+    low = max((int(b.low) + (not b.include_low) for b in hyper.bounds if isinstance(b, Interval) and b.low > -np.inf), default=-2)
+    high = min([low + 2, *(int(b.high) - (not b.include_high) for b in hyper.bounds if isinstance(b, Interval) and b.high < np.inf)])
+    if hyper.kind is PerAxis:
+        return st.tuples(*[st.integers(low, high)] * given.get("dims", 2))
+    for bound in hyper.bounds:
+        if isinstance(bound, MultipleOf):
+            divisor = given[bound.name]
+            return st.integers(1, 3 if divisor == 1 else 2).map(lambda k: k * divisor)
+    if hyper.kind is int:
+        return st.integers(low, high)
+    return st.just(hyper.default)
+
+
+def _floats(hyper: Hyperparameter) -> list[float]:
+    """Short binary fractions away from neutral values, and the default."""
+    pool = [0.5, 2.0, 0.25, 0.75, 1.5, -0.5, 3.0, 0.0]
+    allowed = [v for v in pool if all(b.allows(v, {}) for b in hyper.bounds if isinstance(b, Interval))]
+    return allowed if hyper.required else [*allowed, hyper.default]
+
+
+@st.composite
+def _links(draw: st.DrawFn) -> Links:
+    inputs, outputs = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    pairs = []
+    for j in range(outputs):
+        chosen = draw(st.sets(st.integers(0, inputs - 1), min_size=1))
+        pairs += [(i, j) for i in sorted(chosen)]
+    return Links(tuple(pairs), inputs, outputs)
+
+
+@st.composite
+def _sizes(draw: st.DrawFn, op: Op) -> dict[str, Any]:
+    declaration = op.declaration
+    known = dict(declaration.known)
+    axes = [axis for group in [*declaration.arguments.values(), *declaration.outputs.values()] for axis in group]
+    if None in axes:
+        known[ELLIPSIS] = draw(st.sampled_from([(1,), (3,), (2, 3), (), (0, 2), (5, 1), (2, 1, 3)]))
+    letters = sorted({name for axis in axes if axis is not None for name in axis.names()} - known.keys())
+    least = _least(op, known, letters)
+    spatial = [letter for letter in letters if letter[-1].isdigit()]
+    room = {0: 0, 1: 5, 2: 3}.get(len(spatial), 1)
+    for letter in letters:
+        if letter == BATCH:
+            known[letter] = draw(st.sampled_from([1, 2, 3, 5, 0, 6]))
+        else:
+            known[letter] = least[letter] + draw(st.integers(0, room if letter in spatial else 2))
+    return known
+
+
+def _least(op: Op, known: Mapping[str, Any], letters: list[str]) -> dict[str, int]:
+    """The smallest sizes at which no output is empty."""
+    least = dict.fromkeys(letters, 1)
+    for _ in range(200):
+        grown = False
+        for axes in op.declaration.outputs.values():
+            for axis in axes:
+                if axis is not None and axis({**known, **least}) < 1:
+                    for letter in sorted(axis.names() & least.keys()):
+                        least[letter] += 1
+                        grown = True
+        if not grown:
+            return least
+    raise ShapeError(f"{op.name}: no sizes were found at which its outputs are not empty")
+
+
+def _shape(axes: Any, known: Mapping[str, Any]) -> Shape:
+    found: list[int] = []
+    for axis in axes:
+        found += known[ELLIPSIS] if axis is None else [axis(known)]
+    return tuple(found)

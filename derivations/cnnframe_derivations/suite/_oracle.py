@@ -1,0 +1,155 @@
+"""The formula and its derived gradient at one case, exactly or within a computed bound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import mpmath
+import numpy as np
+
+from .._derive import Derivation, derive
+from .._evaluate import Evaluation
+from .._numbers import DIGITS, Digits, Floats
+from .._rounding import Rounding
+from ._cases import Case
+from ._values import exact_amplitude
+from ._verdict import OraclesDisagree, Skip
+
+UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
+TINY = {"float32": 2.0**-126, "float64": 2.0**-1022}
+ROUTES = 16.0
+"""Code may take another route to the same value than the formula does: this many times its running error."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What one array has to be, and how far off it may be, entry by entry."""
+
+    value: Any
+    bound: Any
+
+    def first_miss(self, got: Any) -> tuple[int, ...] | None:
+        """The entry that lies farthest outside the bound, or None."""
+        got = np.asarray(got, dtype=np.float64)
+        with np.errstate(invalid="ignore"):
+            off = np.abs(got - self.value)
+            outside = ~(off <= self.bound)
+        if not outside.any():
+            return None
+        excess = np.where(outside, np.where(np.isnan(off), np.inf, off - self.bound), -1.0)
+        return tuple(int(i) for i in np.unravel_index(int(np.argmax(excess)), excess.shape))
+
+
+class Oracle:
+    """One case's values, cotangents, and the truth about outputs and gradients."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.derivation: Derivation = derive(case.op)
+        self.evaluation = Evaluation(self.derivation, case.op, case.known)
+        names = [*case.op.declaration.differentiable, "dy"]
+        self.deep = names[case.seed % len(names)] if case.lattice == "deep" else ""
+        self.amplitude = 0
+        if case.lattice != "real":
+            start = 3 if case.lattice == "small" else 48
+            self.amplitude = exact_amplitude(self.evaluation, case.dtype, deep=self.deep, start=start)
+        self.exact = self.amplitude > 0
+        amplitude = min(self.amplitude, 3) if case.lattice == "small" else self.amplitude
+        self.arrays = case.arrays(amplitude or 3, self.deep)
+        self.cotangents = case.cotangents(amplitude or 3, self.deep)
+
+    @cached_property
+    def forward(self) -> dict[str, Truth]:
+        """The outputs.
+
+        Raises:
+            Skip: a comparison in the formula falls within rounding.
+            OraclesDisagree: two systems of numbers do not agree.
+        """
+        if self.exact:
+            return self._exactly(self.evaluation.outputs(self._floats), self.case.outputs)
+        self._refuse_doubt()
+        rounded, digits = self.evaluation.outputs(self._rounding), self.evaluation.outputs(self._digits)
+        return self._bounded(rounded, digits, self.case.outputs)
+
+    @cached_property
+    def gradients(self) -> dict[str, Truth]:
+        """The gradients of inputs and parameters; raises as `forward` does."""
+        shapes = self.case.shapes
+        if self.exact:
+            return self._exactly(self.evaluation.backward(Floats(), self._floats, self.cotangents), shapes)
+        self._refuse_doubt()
+        rounded = self.evaluation.backward(self._rounder, self._rounding, self.cotangents)
+        with mpmath.workdps(DIGITS):
+            digits = self.evaluation.backward(Digits(), self._digits, self.cotangents)
+        return self._bounded(rounded, digits, shapes)
+
+    @cached_property
+    def _floats(self) -> dict[str, Any]:
+        return self.evaluation.forward(Floats(), self.arrays)
+
+    @cached_property
+    def _rounder(self) -> Rounding:
+        return Rounding()
+
+    @cached_property
+    def _rounding(self) -> dict[str, Any]:
+        return self.evaluation.forward(self._rounder, self.arrays)
+
+    @cached_property
+    def _digits(self) -> dict[str, Any]:
+        with mpmath.workdps(DIGITS):
+            return self.evaluation.forward(Digits(), self.arrays)
+
+    def _refuse_doubt(self) -> None:
+        held = self._rounding
+        if self._rounder.ambiguous:
+            raise Skip("a comparison in the formula falls within rounding")
+        if any(not np.isfinite(part.value).all() for part in held.values()):
+            raise Skip("the formula is not finite there")
+
+    def _exactly(self, values: Mapping[str, Any], shapes: Mapping[str, Any]) -> dict[str, Truth]:
+        return {name: Truth(value.reshape(shapes[name]), np.zeros(shapes[name])) for name, value in values.items()}
+
+    def _bounded(self, rounded: Mapping[str, Any], digits: Mapping[str, Any], shapes: Mapping[str, Any]) -> dict[str, Truth]:
+        found = {}
+        unit, tiny = UNIT[self.case.dtype], TINY[self.case.dtype]
+        for name, exact in digits.items():
+            value = np.array([float(v) for v in exact.ravel()]).reshape(exact.shape)
+            error = ROUTES * rounded[name].error
+            if not np.all(np.abs(rounded[name].value - value) <= UNIT["float64"] * (error + 4 * np.abs(value)) + TINY["float64"]):
+                raise OraclesDisagree(f"{self.case.op.name}: {name} in float64 and in {DIGITS} digits do not agree; case {self.case.replay}")
+            # The last unit is the rounding of the answer itself to its element type.
+            bound = unit * (error + 2 * np.abs(value)) + ROUTES * tiny
+            found[name] = Truth(value.reshape(shapes[name]), bound.reshape(shapes[name]))
+        return found
+
+    def difference_quotient(self, name: str, entry: tuple[int, ...]) -> float:
+        """The derivative with respect to one entry, by differences of the formula itself in many digits."""
+        with mpmath.workdps(DIGITS):
+            step = mpmath.mpf(10) ** -(DIGITS // 3)
+            values = []
+            for sign in (1, -1):
+                arrays = {n: np.asarray(a, dtype=np.float64).astype(object) for n, a in self.arrays.items()}
+                arrays[name] = Digits().array(self.arrays[name])
+                arrays[name][entry] += sign * step
+                held = self.evaluation.forward(_Given(name), arrays)
+                outputs = self.evaluation.outputs(held)
+                values.append(
+                    sum((v * mpmath.mpf(float(w)) for o, y in outputs.items() for v, w in zip(y.ravel(), np.ravel(self.cotangents[o]), strict=True)), mpmath.mpf(0))
+                )
+            return float((values[0] - values[1]) / (2 * step))
+
+
+class _Given(Digits):
+    """Many digits, with operands that may hold them already."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def array(self, value: Any) -> Any:
+        """Keep what has many digits, convert the rest."""
+        return np.frompyfunc(lambda v: v if isinstance(v, mpmath.mpf) else mpmath.mpf(float(v)), 1, 1)(np.asarray(value, dtype=object)).astype(object)

@@ -1,0 +1,118 @@
+"""Rules for the values of a case, and whether arithmetic on them is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from .._derive import COTANGENT
+from .._evaluate import Evaluation
+from .._numbers import Magnitudes
+
+LATTICES = ("small", "wide", "deep", "real")
+"""Small integers with zeros and ties; integers that fill the mantissa, in all arrays or in one; real numbers."""
+
+PRECISION = {"float32": 24, "float64": 53}
+SLACK = 4
+"""Bits kept free, so that code may form partial sums that the formula does not."""
+
+
+def fill(rule: str, rng: np.random.Generator, shape: tuple[int, ...], amplitude: int) -> Any:
+    """Values by a rule: `small`, `wide` and `deep` are integers up to the amplitude, `signed` has no zeros,
+    `apart` keeps at least 4 between any two and from 0, `real` lies within 2.
+    """
+    if rule == "real":
+        return rng.uniform(-2.0, 2.0, shape)
+    if rule == "apart":
+        size = int(np.prod(shape))
+        return (4.0 * (rng.permutation(size) - size // 2) + 2.0).reshape(shape)
+    values = rng.integers(-amplitude, amplitude + 1, shape).astype(np.float64)
+    return np.where(values == 0, 1.0, values) if rule == "signed" else values
+
+
+def exact_amplitude(evaluation: Evaluation, dtype: str, *, deep: str = "", start: int = 48) -> int:
+    """The largest amplitude at which every sum and product is exact, or 0 if even small integers are not.
+
+    With `deep`, only that array has the amplitude, and the others small integers.
+    """
+    bits = fraction_bits(evaluation)
+    if bits is None:
+        return 0
+    room = 2.0 ** (PRECISION[dtype] - SLACK - bits)
+    for amplitude in [*(2**k for k in range(min(start, PRECISION[dtype] - SLACK), 2, -3)), 3]:
+        if magnitude(evaluation, amplitude, deep) <= room:
+            return amplitude
+    return 0
+
+
+def magnitude(evaluation: Evaluation, amplitude: float, deep: str) -> float:
+    """A bound of every number that the formula and its gradients can meet, with `amplitude` in place of each entry."""
+    operands = evaluation.derivation.symbolic.shapes
+    system = Magnitudes()
+    arrays = {name: np.full(evaluation.shapes[name], amplitude if deep in ("", name) else 3.0) for name in operands}
+    cotangents = {name: np.full(evaluation.shapes[COTANGENT + name], amplitude if deep in ("", "dy") else 3.0) for name in evaluation.derivation.program.outputs}
+    held = evaluation.forward(system, arrays)
+    gradients = evaluation.backward(system, held, cotangents)
+    return max((float(np.max(part, initial=0.0)) for part in [*held.values(), *gradients.values()]), default=0.0)
+
+
+def fraction_bits(evaluation: Evaluation) -> int | None:
+    """How many binary places the values can have when the arrays hold integers, or None if they are not binary fractions."""
+    bits: dict[str, int] = {}
+    for definition in [*evaluation.derivation.program.definitions, *evaluation.derivation.adjoints]:
+        most = 0
+        for term in definition.terms:
+            found = _bits(term.body, evaluation.values, bits)
+            if found is None:
+                return None
+            most = max(most, found)
+        bits[definition.name] = most
+    # Hyperparameters and dropout's draws are eighths at the finest; one-hot and index arrays are integers.
+    return max(bits.values(), default=0)
+
+
+def _bits(expression: Any, values: Mapping[str, Any], bits: Mapping[str, int]) -> int | None:
+    if isinstance(expression, sp.Indexed):
+        return bits.get(str(expression.base.label), 0)
+    if not expression.has(sp.Indexed):
+        return _constant_bits(expression, values)
+    if isinstance(expression, sp.Piecewise):
+        parts = [_bits(value, values, bits) for value, _ in expression.args]
+        parts += [_bits(sp.sympify(side), values, bits) for _, condition in expression.args for side in _sides(condition)]
+        return _most(parts)
+    if expression.is_Add:
+        return _most([_bits(part, values, bits) for part in expression.args])
+    if expression.is_Mul:
+        found = [_bits(part, values, bits) for part in expression.args]
+        return None if None in found else sum(part or 0 for part in found)
+    if expression.is_Pow and expression.exp.is_Integer and expression.exp > 0:
+        base = _bits(expression.base, values, bits)
+        return None if base is None else base * int(expression.exp)
+    if isinstance(expression, (sp.Abs, sp.sign)):
+        return _bits(expression.args[0], values, bits)
+    return None
+
+
+def _constant_bits(expression: Any, values: Mapping[str, Any]) -> int | None:
+    known = {s: sp.Rational(Fraction(values[s.name])) for s in expression.free_symbols if s.name in values}
+    if any(s.name not in values for s in expression.free_symbols):
+        return 0 if expression.is_integer else None
+    number = expression.xreplace(known)
+    if not number.is_Rational:
+        return None
+    places = int(number.q).bit_length() - 1
+    return places if int(number.q) == 2**places and places <= PRECISION["float32"] else None
+
+
+def _sides(condition: Any) -> list[Any]:
+    if isinstance(condition, (sp.And, sp.Or, sp.Not)):
+        return [side for part in condition.args for side in _sides(part)]
+    return list(condition.args) if condition not in (True, False, sp.true, sp.false) else []
+
+
+def _most(parts: list[int | None]) -> int | None:
+    return None if None in parts else max((part or 0 for part in parts), default=0)

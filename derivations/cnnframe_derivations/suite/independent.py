@@ -1,0 +1,209 @@
+"""An oracle that shares nothing with the formula's derivation: differences of the code's own forward.
+
+Polynomial and piecewise linear code has exact secants on the integer lattice. Analytic code that takes
+complex numbers has the complex step. The rest has five-point differences with an error estimate. Alone this
+evidence never refutes: it confirms, or it is inconclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from cnnframe import _call as core
+
+from .._numbers import Floats
+from .._terms import Program
+from ._calls import Subject
+from ._cases import Case
+from ._oracle import ROUTES, UNIT, Oracle
+from ._verdict import Evidence
+
+KIND = "independent"
+ENTRIES = 6
+"""Entries of each array that are probed in a case."""
+
+STEP = 2.0**-10
+_WEIGHTS: dict[int, dict[int, Fraction]] = {
+    1: {1: Fraction(1), 0: Fraction(-1)},
+    2: {1: Fraction(1, 2), -1: Fraction(-1, 2)},
+    4: {2: Fraction(-1, 12), 1: Fraction(8, 12), -1: Fraction(-8, 12), -2: Fraction(1, 12)},
+}
+"""Difference formulas that are exact for polynomials up to a degree."""
+
+
+class Disagreement(Exception):
+    """The oracle and the code differ by more than the oracle's own error."""
+
+
+def check(case: Case, evidence: Evidence) -> None:
+    """Probe some entries of every input and parameter."""
+    derivation = Oracle(case).derivation
+    case = replace(case, dtype="float64", lattice="apart" if derivation.conditions else "small" if case.seed % 2 else "real")
+    oracle = Oracle(replace(case, lattice="small") if case.lattice == "apart" else case)
+    oracle.arrays = case.arrays()
+    subject = Subject(KIND, oracle)
+    _, saved = subject.forward(oracle.arrays)
+    gradients = subject.backward(oracle.cotangents, saved)
+    probe = _Probe(oracle, subject)
+    for name in case.op.declaration.differentiable:
+        for entry in _entries(oracle.arrays[name], case.seed):
+            estimate = probe.derivative(name, entry)
+            if estimate is None:
+                evidence.skipped["differences reach across a kink or have too large an error"] += 1
+                continue
+            got = float(gradients[name][entry])
+            if not abs(got - estimate.value) <= estimate.error:
+                raise Disagreement(
+                    f"{estimate.method} gives {estimate.value:.12g} for entry {entry} of the gradient of {name!r}, the code {got:.12g}; case {case.replay}"
+                )
+            evidence.passed(f"gradient of {name!r} ({estimate.method})")
+
+
+def _entries(array: Any, seed: int) -> list[tuple[int, ...]]:
+    size = int(np.size(array))
+    chosen = np.random.default_rng([seed, 77]).permutation(size)[:ENTRIES]
+    return [tuple(int(i) for i in np.unravel_index(int(flat), np.shape(array))) for flat in chosen]
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    value: float
+    error: float
+    method: str
+
+
+class _Probe:
+    """Derivatives of <cotangent, forward> by differences."""
+
+    def __init__(self, oracle: Oracle, subject: Subject) -> None:
+        self.oracle = oracle
+        self.subject = subject
+        self.branches = _branches(oracle, oracle.arrays) if oracle.derivation.conditions else None
+
+    def derivative(self, name: str, entry: tuple[int, ...]) -> _Estimate | None:
+        degree = degree_in(self.oracle.derivation.program, name) if self.oracle.exact else None
+        points = next((d for d in _WEIGHTS if degree is not None and degree <= d), None)
+        if points is not None:
+            return self._secant(name, entry, _WEIGHTS[points])
+        if self.branches is None:
+            stepped = self._complex_step(name, entry)
+            if stepped is not None:
+                return stepped
+        return self._five_points(name, entry)
+
+    def _secant(self, name: str, entry: tuple[int, ...], weights: Mapping[int, Fraction]) -> _Estimate | None:
+        total = Fraction(0)
+        for step, weight in weights.items():
+            arrays = self._moved(name, entry, step)
+            if not self._same_branches(arrays):
+                return None
+            total += weight * sum((Fraction(float(v)) for v in self._products(arrays)), Fraction(0))
+        return _Estimate(float(total), 0.0, "exact secant")
+
+    def _complex_step(self, name: str, entry: tuple[int, ...]) -> _Estimate | None:
+        step = 1e-30
+        floating = {n: a.astype(complex) if n in self.oracle.case.op.declaration.differentiable else a for n, a in self.oracle.arrays.items()}
+        floating[name][entry] += 1j * step
+        try:
+            with np.errstate(all="ignore"):
+                outputs, _ = core.forward(self.oracle.case.op, floating)
+            parts = [np.imag(outputs[o]) / step * w for o, w in self.oracle.cotangents.items()]
+        except Exception:  # code that takes no complex numbers says so in its own way
+            return None
+        if not all(np.iscomplexobj(outputs[o]) and np.isfinite(p).all() for o, p in zip(self.oracle.cotangents, parts, strict=True)):
+            return None
+        value = float(sum(np.sum(p) for p in parts))
+        error = self.oracle.gradients[name].bound[entry] * 2 + ROUTES * UNIT["float64"] * float(sum(np.sum(np.abs(p)) for p in parts))
+        # A maximum taken out for stability, or |x| by parts, is not analytic: then the five points decide.
+        plain = self._five_points(name, entry)
+        if plain is not None and abs(plain.value - value) > plain.error + error:
+            return None
+        return _Estimate(value, float(error), "complex step")
+
+    def _five_points(self, name: str, entry: tuple[int, ...]) -> _Estimate | None:
+        values = {}
+        size = 0.0
+        for k in (-4, -2, -1, 1, 2, 4):
+            arrays = self._moved(name, entry, k * STEP)
+            if not self._same_branches(arrays):
+                return None
+            products = self._products(arrays)
+            values[k] = float(np.sum(products))
+            size = max(size, float(np.sum(np.abs(products))))
+        narrow, wide = ((-values[2 * s] + 8 * values[s] - 8 * values[-s] + values[-2 * s]) / (12 * s * STEP) for s in (1, 2))
+        # Halving the step leaves a sixteenth of the truncation error; the rest is rounding.
+        error = abs(narrow - wide) + 64 * UNIT["float64"] * size / STEP
+        return _Estimate(narrow, error, "five-point difference") if error <= 1e-4 * (1 + abs(narrow)) else None
+
+    def _moved(self, name: str, entry: tuple[int, ...], step: float) -> dict[str, Any]:
+        arrays = dict(self.oracle.arrays)
+        arrays[name] = arrays[name].copy()
+        arrays[name][entry] += step
+        return arrays
+
+    def _products(self, arrays: Mapping[str, Any]) -> Any:
+        outputs, _ = self.subject.forward(arrays)
+        parts = [np.ravel(outputs[o]) * np.ravel(w) for o, w in self.oracle.cotangents.items()]
+        return np.concatenate(parts)
+
+    def _same_branches(self, arrays: Mapping[str, Any]) -> bool:
+        if self.branches is None:
+            return True
+        there = _branches(self.oracle, arrays)
+        return all(np.array_equal(a, b) for a, b in zip(self.branches, there, strict=True))
+
+
+class _Recorder(Floats):
+    """Floats that remember how comparisons went; a tie counts as a branch of its own."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def compare(self, relation: str, left: Any, right: Any) -> Any:
+        self.seen.append(np.sign(left - right))
+        return super().compare(relation, left, right)
+
+
+def _branches(oracle: Oracle, arrays: Mapping[str, Any]) -> list[Any]:
+    recorder = _Recorder()
+    oracle.evaluation.forward(recorder, arrays)
+    return recorder.seen
+
+
+def degree_in(program: Program, name: str) -> int | None:
+    """The degree of the outputs as polynomials in one operand, branches held fixed, or None if they are none."""
+    degrees: dict[str, int | None] = {name: 1}
+    for definition in program.definitions:
+        found: list[int | None] = [0]
+        if not definition.locally_constant:
+            found += [_degree(term.body, degrees) for term in definition.terms]
+        degrees[definition.name] = None if None in found else max(d or 0 for d in found)
+    outputs = [degrees[definition] for definition in program.outputs.values()]
+    return None if None in outputs else max(d or 0 for d in outputs)
+
+
+def _degree(expression: Any, degrees: Mapping[str, int | None]) -> int | None:
+    if isinstance(expression, sp.Indexed):
+        return degrees.get(str(expression.base.label), 0)
+    if not expression.has(sp.Indexed):
+        return 0
+    if isinstance(expression, sp.Piecewise):
+        parts = [_degree(value, degrees) for value, _ in expression.args]
+    else:
+        parts = [_degree(part, degrees) for part in expression.args]
+    if None in parts:
+        return None
+    known = [part or 0 for part in parts]
+    if expression.is_Mul:
+        return sum(known)
+    if expression.is_Pow:
+        return known[0] * int(expression.exp) if expression.exp.is_Integer and expression.exp > 0 else (0 if known[0] == 0 else None)
+    if expression.is_Add or isinstance(expression, sp.Piecewise):
+        return max(known, default=0)
+    return 0 if max(known, default=0) == 0 else None

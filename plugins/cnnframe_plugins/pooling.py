@@ -1,0 +1,128 @@
+"""Pooling over windows that may overlap or leave gaps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from cnnframe import Layer, PerAxis, at_least, one_of
+from cnnframe.algebra import first_maximum, indices, total
+
+from ._windows import Geometry
+
+OUTPUT = "n i {(h - size)//stride + 1}"
+
+
+@dataclass(frozen=True)
+class MeanPool(Layer):
+    """The mean of each window of a map; `subsample` with beta = 1/area where the stride is the size (section 3.2).
+
+    Leftover rows and columns that no whole window reaches are not read. Axes: x (n, maps, *map), y (n, maps, *output).
+
+    Attributes:
+        size: size of a window.
+        stride: distance between windows.
+        dims: number of spatial dimensions.
+
+    Raises:
+        ShapeError: the window is larger than the map.
+    """
+
+    size: Annotated[PerAxis, at_least(1)]
+    stride: Annotated[PerAxis, at_least(1)]
+    dims: Annotated[int, one_of(1, 2, 3)] = 2
+
+    name = "mean_pool"
+    inputs = {"x": "n i {h}"}
+    output = OUTPUT
+
+    def forward(self, x):
+        """Return y, and the shape of x for `backward`."""
+        geometry = Geometry.plain(self.size, self.stride)
+        output = geometry.output(x.shape[2:])
+        y = np.zeros((*x.shape[:2], *output), x.dtype)
+        for tap in geometry.taps():
+            y += x[geometry.reads(tap, output)]
+        y /= geometry.area
+        return y, x.shape
+
+    def backward(self, dy, saved):
+        """Return dy / area, added up over the windows that hold an entry."""
+        geometry = Geometry.plain(self.size, self.stride)
+        dx = np.zeros(saved, dy.dtype)
+        share = dy / geometry.area
+        for tap in geometry.taps():
+            dx[geometry.reads(tap, dy.shape[2:])] += share
+        return {"x": dx}
+
+    def formula(self, at, x):
+        """The sum over the window, divided by its area."""
+        n, j, *u = at
+        a = indices("a", self.dims)
+        read = [stride * v + e for stride, v, e in zip(self.stride, u, a, strict=True)]
+        return total(x[(n, j, *read)], *zip(a, self.size, strict=True)) / math.prod(self.size)
+
+
+@dataclass(frozen=True)
+class MaxPool(Layer):
+    """The maximum of each window of a map; of equal ones the first, row by row, gets the gradient.
+
+    Leftover rows and columns that no whole window reaches are not read. A window with a NaN gives NaN, and its
+    first NaN gets the gradient. Axes: x (n, maps, *map), y (n, maps, *output).
+
+    Attributes:
+        size: size of a window.
+        stride: distance between windows.
+        dims: number of spatial dimensions.
+
+    Raises:
+        ShapeError: the window is larger than the map.
+    """
+
+    size: Annotated[PerAxis, at_least(1)]
+    stride: Annotated[PerAxis, at_least(1)]
+    dims: Annotated[int, one_of(1, 2, 3)] = 2
+
+    name = "max_pool"
+    inputs = {"x": "n i {h}"}
+    output = OUTPUT
+
+    def forward(self, x):
+        """Return y, and which entry of each window is the maximum for `backward`."""
+        geometry = Geometry.plain(self.size, self.stride)
+        output = geometry.output(x.shape[2:])
+        first, *others = [x[geometry.reads(tap, output)] for tap in geometry.taps()]
+        y = first.copy()
+        chosen = np.zeros(y.shape, np.min_scalar_type(geometry.area - 1))
+        for number, piece in enumerate(others, start=1):
+            # Larger, or the first NaN: a NaN is not <= anything, and nothing replaces one.
+            better = ~(piece <= y) & (y == y)
+            np.copyto(y, piece, where=better)
+            chosen[better] = number
+        return y, (chosen, x.shape)
+
+    def backward(self, dy, saved):
+        """Return dy at each window's maximum."""
+        chosen, shape = saved
+        geometry = Geometry.plain(self.size, self.stride)
+        dx = np.zeros(shape, dy.dtype)
+        for number, tap in enumerate(geometry.taps()):
+            dx[geometry.reads(tap, dy.shape[2:])] += np.where(chosen == number, dy, 0)
+        return {"x": dx}
+
+    def formula(self, at, x):
+        """The entry that a one-hot choice selects in the window."""
+        n, j, *u = at
+        a = indices("a", self.dims)
+
+        def entry(batch, channel, *where):
+            outer, inner = where[: self.dims], where[self.dims :]
+            read = [stride * v + e for stride, v, e in zip(self.stride, outer, inner, strict=True)]
+            return x[(batch, channel, *read)]
+
+        output = [(h - size) // stride + 1 for h, size, stride in zip(x.shape[2:], self.size, self.stride, strict=True)]
+        choice = first_maximum("choice", (*x.shape[:2], *output), self.size, entry)
+        return total(choice[(n, j, *u, *a)] * entry(n, j, *u, *a), *zip(a, self.size, strict=True))

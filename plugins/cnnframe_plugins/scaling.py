@@ -1,0 +1,81 @@
+"""Affine maps of single entries: learned for each map, or fixed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from cnnframe import Layer, bias, gain, one_of, positive
+
+
+@dataclass(frozen=True)
+class ScaleShift(Layer):
+    """Multiply each map by its gain and add its shift, as `subsample` does with blocks of one entry (section 3.2).
+
+    Axes: x (n, maps, *map), gain (maps,), shift (maps,), y like x.
+
+    Attributes:
+        dims: number of spatial dimensions.
+    """
+
+    dims: Annotated[int, one_of(0, 1, 2, 3)] = 2
+
+    name = "scale_shift"
+    inputs = {"x": "n i {h}"}
+    params = {"gain": gain("i"), "shift": bias("i")}
+    output = "n i {h}"
+
+    def forward(self, x, gain, shift):
+        """Return y, and x and the gain for `backward`."""
+        column = (-1, *(1,) * self.dims)
+        return gain.reshape(column) * x + shift.reshape(column), (x, gain)
+
+    def backward(self, dy, saved, wanted=frozenset({"x", "gain", "shift"})):
+        """Return the wanted gradients."""
+        x, gain = saved
+        space = (0, *range(2, 2 + self.dims))
+        gradients = {}
+        if "x" in wanted:
+            gradients["x"] = gain.reshape(-1, *(1,) * self.dims) * dy
+        if "gain" in wanted:
+            gradients["gain"] = (dy * x).sum(axis=space)
+        if "shift" in wanted:
+            gradients["shift"] = dy.sum(axis=space)
+        return gradients
+
+    def formula(self, at, x, gain, shift):
+        """The scaled and shifted entry."""
+        return gain[at[1]] * x[at] + shift[at[1]]
+
+
+@dataclass(frozen=True)
+class Normalise(Layer):
+    """Subtract a fixed mean and divide by a fixed standard deviation (section 2.1).
+
+    Axes: x and y have any axes, the same ones.
+
+    Attributes:
+        mean: what is subtracted, the mean of the training data.
+        std: what is divided by, their standard deviation.
+    """
+
+    mean: float
+    std: Annotated[float, positive]
+
+    name = "normalise"
+    inputs = {"x": "..."}
+    output = "..."
+
+    def forward(self, x):
+        """Return y; `backward` needs nothing."""
+        return (x - self.mean) / self.std, None
+
+    def backward(self, dy, saved):
+        """Return dy / std."""
+        return {"x": np.divide(dy, self.std)}
+
+    def formula(self, at, x):
+        """The normalised entry."""
+        return (x[at] - self.mean) / self.std

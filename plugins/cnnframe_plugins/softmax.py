@@ -1,0 +1,40 @@
+"""The softmax as a layer (Bouvrie 2006, section 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnnframe import Layer
+from cnnframe.algebra import define, exp, indices, total
+
+from ._simplex import softmax, softmax_pullback
+
+
+@dataclass(frozen=True)
+class Softmax(Layer):
+    """exp(x) over its sum, for each pattern of the batch (section 3.3); for a loss take `softmax_cross_entropy` of x.
+
+    Axes: x (n, c), y (n, c).
+    """
+
+    name = "softmax"
+    inputs = {"x": "n c"}
+    output = "n c"
+
+    def forward(self, x):
+        """Return y twice, for `backward` needs it too."""
+        y = softmax(x, 1)
+        return y, y
+
+    def backward(self, dy, saved):
+        """Return y (dy - sum of dy y): equations 8 to 10."""
+        return {"x": softmax_pullback(saved, dy, 1)}
+
+    def formula(self, at, x):
+        """The exponential over the sum of exponentials."""
+        n, unit = at
+        batch, units = x.shape
+        (c,) = indices("c")
+        e = define("e", (batch, units), lambda m, j: exp(x[m, j]))
+        Z = define("Z", (batch,), lambda m: total(e[m, c], (c, units)))
+        return e[n, unit] / Z[n]

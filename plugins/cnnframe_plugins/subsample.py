@@ -1,0 +1,139 @@
+"""Layers that change the size of a map without a window that overlaps (Bouvrie 2006, sections 3.1.1 and 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from cnnframe import Layer, PerAxis, at_least, bias, gain, one_of
+from cnnframe.algebra import indices, total
+
+from ._blocks import down, up
+
+
+@dataclass(frozen=True)
+class Subsample(Layer):
+    """Sum over size-by-size blocks, times beta, plus b: u = beta down(x) + b (section 3.2).
+
+    Axes: x (n, maps, *map), beta (maps,), b (maps,), y (n, maps, *map / size). The down-sampled map is saved
+    for the gradient of beta, as the paper advises (section 3.2.1).
+
+    Attributes:
+        size: size of a block.
+        dims: number of spatial dimensions.
+
+    Raises:
+        ShapeError: the map is not a whole number of blocks.
+    """
+
+    size: Annotated[PerAxis, at_least(1)]
+    dims: Annotated[int, one_of(1, 2, 3)] = 2
+
+    name = "subsample"
+    inputs = {"x": "n i {size*p}"}
+    params = {"beta": gain("i"), "b": bias("i")}
+    output = "n i {p}"
+
+    def forward(self, x, beta, b):
+        """Return y, and the down-sampled map and beta for `backward`."""
+        d = down(x, self.size)
+        column = (-1, *(1,) * self.dims)
+        return beta.reshape(column) * d + b.reshape(column), (d, beta)
+
+    def backward(self, dy, saved, wanted=frozenset({"x", "beta", "b"})):
+        """Return the wanted gradients: up(beta delta), the sum of delta d, the sum of delta (section 3.2.1)."""
+        d, beta = saved
+        space = (0, *range(2, 2 + self.dims))
+        gradients = {}
+        if "b" in wanted:
+            gradients["b"] = dy.sum(axis=space)
+        if "beta" in wanted:
+            gradients["beta"] = (dy * d).sum(axis=space)
+        if "x" in wanted:
+            gradients["x"] = up(beta.reshape(-1, *(1,) * self.dims) * dy, self.size)
+        return gradients
+
+    def formula(self, at, x, beta, b):
+        """Sum over the block, scaled and shifted for each map (section 3.2)."""
+        n, j, *p = at
+        a = indices("a", self.dims)
+        block = [size * v + e for size, v, e in zip(self.size, p, a, strict=True)]
+        return beta[j] * total(x[(n, j, *block)], *zip(a, self.size, strict=True)) + b[j]
+
+
+@dataclass(frozen=True)
+class Decimate(Layer):
+    """Keep every stride-th sample of a map, the first one included, and throw away the others (section 3.2).
+
+    Axes: x (n, maps, *map), y (n, maps, *output).
+
+    Attributes:
+        stride: distance between the samples that are kept.
+        dims: number of spatial dimensions.
+    """
+
+    stride: Annotated[PerAxis, at_least(1)]
+    dims: Annotated[int, one_of(1, 2, 3)] = 2
+
+    name = "decimate"
+    inputs = {"x": "n i {h}"}
+    output = "n i {(h - 1)//stride + 1}"
+
+    def forward(self, x):
+        """Return y, and the shape of x for `backward`."""
+        return x[self._kept].copy(), x.shape
+
+    def backward(self, dy, saved):
+        """Return dy where the samples were, and 0 between them."""
+        dx = np.zeros(saved, dy.dtype)
+        dx[self._kept] = dy
+        return {"x": dx}
+
+    @property
+    def _kept(self):
+        return (slice(None), slice(None), *(slice(None, None, s) for s in self.stride))
+
+    def formula(self, at, x):
+        """The sample at a multiple of the stride."""
+        n, j, *u = at
+        return x[(n, j, *(stride * v for stride, v in zip(self.stride, u, strict=True)))]
+
+
+@dataclass(frozen=True)
+class Upsample(Layer):
+    """Tile each entry of a map over a block: up(x), the Kronecker product with ones (section 3.1.1).
+
+    Axes: x (n, maps, *map), y (n, maps, *map * size).
+
+    Attributes:
+        size: size of a block.
+        dims: number of spatial dimensions.
+    """
+
+    size: Annotated[PerAxis, at_least(1)]
+    dims: Annotated[int, one_of(1, 2, 3)] = 2
+
+    name = "upsample"
+    inputs = {"x": "n i {p}"}
+    output = "n i {size*p}"
+
+    def forward(self, x):
+        """Return y; `backward` needs nothing."""
+        return up(x, self.size), None
+
+    def backward(self, dy, saved):
+        """Return down(dy)."""
+        return {"x": down(dy, self.size)}
+
+    def formula(self, at, x):
+        """The entry whose block holds the output position."""
+        n, j, *q = at
+        u = indices("source", self.dims)
+        held = [
+            condition
+            for size, v, w in zip(self.size, u, q, strict=True)
+            for condition in (w >= size * v, w <= size * v + size - 1)
+        ]
+        return total(x[(n, j, *u)], *zip(u, x.shape[2:], strict=True), where=held)

@@ -1,0 +1,82 @@
+"""The README is run: Python blocks in order as one script, then the lines that call `cnnframe`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+MAKE = re.compile(r"make \w+")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(text: str) -> list[str]:
+    """The lines that are typed, without the prompt and without comments."""
+    lines = [line for block in blocks(text, "console") for line in block.splitlines()]
+    return [line.removeprefix("$ ").partition("  #")[0].strip() for line in lines if line.startswith("$ ")]
+
+
+TEXT = README.read_text(encoding="utf-8")
+COMMANDS = [command for command in commands(TEXT) if not MAKE.fullmatch(command)]
+
+pytestmark = pytest.mark.xdist_group("readme")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the files that a block names in its first line."""
+    place = tmp_path_factory.mktemp("readme")
+    for block in blocks(TEXT, "python"):
+        named = re.match(r"# (\w+\.py)\n", block)
+        if named:
+            place.joinpath(named.group(1)).write_text(block, encoding="utf-8")
+    return place
+
+
+def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    # The command of this environment, whatever else the path holds.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return subprocess.run(arguments, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
+
+
+def test_the_blocks_run_in_order(tmp_path):
+    script = tmp_path / "readme.py"
+    script.write_text("\n\n".join(blocks(TEXT, "python")), encoding="utf-8")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = run([sys.executable, str(script)], empty)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_readme_runs(command, folder):
+    name, *arguments = shlex.split(command)
+    assert name == "cnnframe"
+    done = run([sys.executable, "-c", "from cnnframe.cli import main; main()", *arguments], folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_is_something_to_run():
+    assert len(blocks(TEXT, "python")) >= 4
+    assert len(COMMANDS) >= 4
+    assert {"make verify", "make test"} <= set(commands(TEXT))
+
+
+def test_links_lead_somewhere():
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT)
+    assert targets
+    assert [target for target in targets if not README.parent.joinpath(target).exists()] == []
+
+
+def test_it_claims_no_more_than_evidence():
+    assert "pro" + "ve" not in TEXT.lower()
