@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, Final
 
 from ._errors import DeclarationError, ShapeError
@@ -119,22 +119,23 @@ class _Parser:
         return left
 
     def factor(self) -> Expr:
-        token = self.tokens.pop(0) if self.tokens else ""
-        if token == "-":
+        part = self.tokens.pop(0) if self.tokens else ""
+        if part == "-":
             return Expr("-", (Expr("integer", (0,)), self.factor()))
-        if token == "(":
+        if part == "(":
             inner = self.expr()
             if not self.tokens or self.tokens.pop(0) != ")":
                 raise DeclarationError(f"axis {self.text!r}: a parenthesis is not closed")
             return inner
-        if token.isdigit():
-            return Expr("integer", (int(token),))
-        if token and (token[0].isalpha() or token[0] == "_"):
-            return Expr("name", (token,))
-        raise DeclarationError(f"axis {self.text!r}: a size or a name is missing{f' before {token!r}' if token else ' at the end'}")
+        if part.isdigit():
+            return Expr("integer", (int(part),))
+        if part and (part[0].isalpha() or part[0] == "_"):
+            return Expr("name", (part,))
+        where = f" before {part!r}" if part else " at the end"
+        raise DeclarationError(f"axis {self.text!r}: a size or a name is missing{where}; an expression with blanks needs parentheses")
 
 
-@lru_cache(maxsize=None)
+@cache
 def parse(text: str) -> tuple[Axis, ...]:
     """Read an axes string.
 

@@ -135,7 +135,14 @@ class Hyperparameter:
         return found[0] if found else None
 
     def __str__(self) -> str:
-        kinds = {int: "an integer", float: "a number", str: "a string", bool: "True or False", PerAxis: "an integer or one for each axis", Links: "a Links table"}
+        kinds = {
+            int: "an integer",
+            float: "a number",
+            str: "a string",
+            bool: "True or False",
+            PerAxis: "an integer or one for each axis",
+            Links: "a Links table",
+        }
         limits = [str(bound) for bound in self.bounds]
         words = kinds.get(self.kind, str(self.kind))
         if self.choices is not None and limits:
@@ -206,7 +213,7 @@ def hyperparameters(cls: type) -> Mapping[str, Hyperparameter]:
             hint, *rest = get_args(hint)
             bounds = tuple(rest)
         optional = False
-        if get_origin(hint) in (types.UnionType,) and type(None) in get_args(hint):
+        if get_origin(hint) is types.UnionType and type(None) in get_args(hint):
             optional = True
             (hint,) = (a for a in get_args(hint) if a is not type(None))
         if hint not in (int, float, bool, str, PerAxis, Links):

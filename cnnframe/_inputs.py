@@ -10,8 +10,9 @@ import numpy as np
 
 from . import _axes
 from ._axes import BATCH, Expr
+from ._declaration import UNIT_INTERVAL
 from ._errors import DataError, DTypeError, GraphError, UnknownNameError, nearest
-from ._op import UNIT_INTERVAL, Array
+from ._op import Array
 from ._parameters import float_type
 
 if TYPE_CHECKING:

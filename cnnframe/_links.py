@@ -110,9 +110,7 @@ class Links:
         return f"Links.from_rows({self.to_rows()!r})"
 
 
-LENET5_LINKS: Final = Links.from_rows(
-    ("XOOOXXXOOXXXXOXX", "XXOOOXXXOOXXXXOX", "XXXOOOXXXOOXOXXX", "OXXXOOXXXXOOXOXX", "OOXXXOOXXXXOXXOX", "OOOXXXOOXXXXOXXX")
-)
+LENET5_LINKS: Final = Links.from_rows(("XOOOXXXOOXXXXOXX", "XXOOOXXXOOXXXXOX", "XXXOOOXXXOOXOXXX", "OXXXOOXXXXOOXOXX", "OOXXXOOXXXXOXXOX", "OOOXXXOOXXXXOXXX"))
 """LeNet-5's table of 60 links from 6 to 16 maps (LeCun et al. 1998, table I)."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,40 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _axes
-from ._axes import Expr, Shape
+from ._axes import Shape
+from ._declaration import Declaration, check_axes, check_names, parse
 from ._errors import DeclarationError, ShapeError
 from ._hyper import PerAxis, hyperparameters
 from ._links import as_plain
 from ._param import ROLES, Param
 
 Array = NDArray[Any]
-AxesOf = dict[str, tuple[Expr | None, ...]]
-
-VALUES = "->"
-"""Separates a constant's axes from the values it may hold: `n -> c` holds indices below c, `... -> [0, 1)` reals."""
-UNIT_INTERVAL = "[0, 1)"
-
-
-@dataclass(frozen=True)
-class Declaration:
-    """The arrays of one operation with its hyperparameters filled in: name to expanded axes."""
-
-    inputs: AxesOf
-    params: AxesOf
-    constants: AxesOf
-    outputs: AxesOf
-    values: Mapping[str, Expr | str | None]
-    known: Mapping[str, Any]
-
-    @cached_property
-    def arguments(self) -> AxesOf:
-        """All that `forward` takes, in order."""
-        return {**self.inputs, **self.params, **self.constants}
-
-    @cached_property
-    def differentiable(self) -> AxesOf:
-        """All that `backward` gives a gradient for, in order."""
-        return {**self.inputs, **self.params}
 
 
 class Op(abc.ABC):
@@ -64,6 +37,10 @@ class Op(abc.ABC):
       `cnnframe.algebra` for every size (a dict by output name, with `at` one too, if there are several).
 
     `inputs`, `params`, `constants` and `output` may be properties where they depend on hyperparameters.
+
+    The caller keeps its arrays: neither method changes an argument or the cotangent, and no output or gradient
+    shares memory with one, or a gradient with an output. `backward` may be called more than once with the same
+    `saved`, and after other calls of `forward`. A batch may be empty. Element types are kept, float32 or float64.
 
     Raises:
         DeclarationError: when the subclass is created, if these do not fit together.
@@ -91,11 +68,9 @@ class Op(abc.ABC):
                 raise DeclarationError(f"{who}.{group} must be a mapping of names to axes; got {declared!r}")
         if all(isinstance(declared, Mapping) for declared in groups):
             names = [name for declared in groups for name in declared]
-            _check_names(cls, "forward", names, ["self"])
-            _check_names(cls, "formula", names, ["self", "at"])
-            for declared in groups:
-                for axes in declared.values():
-                    _parse(axes)
+            check_names(cls, "forward", names, ["self"])
+            check_names(cls, "formula", names, ["self", "at"])
+        check_axes(cls)
         taken = list(inspect.signature(cls.backward).parameters)[1:]
         if taken not in (["dy", "saved"], ["dy", "saved", "wanted"]):
             raise DeclarationError(f"{who}.backward takes ({', '.join(taken)}); wanted (dy, saved) or (dy, saved, wanted)")
@@ -112,7 +87,7 @@ class Op(abc.ABC):
             object.__setattr__(self, name, settled[name])
         self.check()
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 # most operations have nothing to add to their bounds
         """Refuse hyperparameters that do not go together; override where bounds cannot say it."""
 
     @abc.abstractmethod
@@ -148,8 +123,8 @@ class Op(abc.ABC):
                 known[name] = value
         texts = {**self.inputs, **self.params, **self.constants}
         outputs = self.output if isinstance(self.output, Mapping) else {"y": self.output}
-        parsed = {name: _parse(axes) for name, axes in texts.items()}
-        parsed_out = {name: _parse(axes) for name, axes in outputs.items()}
+        parsed = {name: parse(axes) for name, axes in texts.items()}
+        parsed_out = {name: parse(axes) for name, axes in outputs.items()}
         used: set[str] = set()
         for axes, _ in [*parsed.values(), *parsed_out.values()]:
             used |= {name for axis in axes if axis.expr is not None for name in axis.expr.names()}
@@ -188,7 +163,11 @@ class Op(abc.ABC):
         """
         declaration = self.declaration
         known = dict(declaration.known)
-        kinds = {**dict.fromkeys(declaration.inputs, "input"), **dict.fromkeys(declaration.params, "parameter"), **dict.fromkeys(declaration.constants, "constant")}
+        kinds = {
+            **dict.fromkeys(declaration.inputs, "input"),
+            **dict.fromkeys(declaration.params, "parameter"),
+            **dict.fromkeys(declaration.constants, "constant"),
+        }
         waiting = {name: axes for name, axes in declaration.arguments.items() if name in shapes}
         while waiting:
             left = {name: axes for name, axes in waiting.items() if not _axes.match(axes, tuple(shapes[name]), known, f"{self.name} {kinds[name]} {name!r}")}
@@ -213,27 +192,6 @@ class Op(abc.ABC):
     def hyperparameters(self) -> dict[str, Any]:
         """The hyperparameters as plain data."""
         return {name: as_plain(getattr(self, name)) for name in hyperparameters(type(self))}
-
-
-def _parse(axes: Any) -> tuple[tuple[_axes.Axis, ...], Expr | str | None]:
-    text = axes.axes if isinstance(axes, Param) else axes
-    if not isinstance(text, str):
-        raise DeclarationError(f"axes must be a string such as 'n i h w'; got {text!r}")
-    text, _, values = text.partition(VALUES)
-    values = values.strip()
-    if values in ("", UNIT_INTERVAL):
-        return _axes.parse(text), values or None
-    (bound,) = _axes.parse(values)
-    return _axes.parse(text), bound.expr
-
-
-def _check_names(cls: type, method: str, names: list[str], before: list[str]) -> None:
-    taken = inspect.signature(getattr(cls, method)).parameters
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values()):
-        return
-    if list(taken) != [*before, *names]:
-        got = ", ".join(list(taken)[len(before) :])
-        raise DeclarationError(f"{cls.__qualname__}.{method} takes ({got}); inputs, params and constants declare ({', '.join(names)})")
 
 
 class Layer(Op):

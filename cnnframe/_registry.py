@@ -16,9 +16,7 @@ from ._hyper import hyperparameters
 from ._op import Activation, Layer, Loss, Op, Regularizer
 from ._optimizer import Optimizer
 
-KINDS: Mapping[str, Any] = MappingProxyType(
-    {"layers": Layer, "activations": Activation, "losses": Loss, "regularizers": Regularizer, "optimizers": Optimizer}
-)
+KINDS: Mapping[str, Any] = MappingProxyType({"layers": Layer, "activations": Activation, "losses": Loss, "regularizers": Regularizer, "optimizers": Optimizer})
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def _import(distribution: Any, point: Any, skipped: list[Skipped]) -> Any:
         return point.load()
     except DeclarationError as error:
         skipped.append(Skipped(point.name, distribution.name, str(error)))
-    except (Exception, SystemExit) as error:  # whatever a stranger's module raises, the others still load
+    except (Exception, SystemExit) as error:  # noqa: BLE001 # whatever a stranger's module raises, the others still load
         skipped.append(Skipped(point.name, distribution.name, f"{type(error).__name__}: {error}"))
     return None
 
@@ -189,5 +187,7 @@ def _admit(entry: Entry, entries: dict[str, Entry]) -> None:
     other = entries.get(cls.name)
     if other is not None:
         theirs = f"{other.cls.__module__}.{other.cls.__qualname__}"
-        raise PluginError(f"{cls.name!r} is offered twice: by {other.source} ({theirs}) and by {entry.source} ({here}); rename one or uninstall its distribution")
+        raise PluginError(
+            f"{cls.name!r} is offered twice: by {other.source} ({theirs}) and by {entry.source} ({here}); rename one or uninstall its distribution"
+        )
     entries[cls.name] = entry

@@ -53,8 +53,7 @@ class Defined(sp.IndexedBase):  # type: ignore[misc] # SymPy is untyped
     locally_constant: bool
 
 
-
-def defined(name: str, shape: tuple[Any, ...], entry: Callable[..., Any], locally_constant: bool) -> Any:
+def defined(name: str, shape: tuple[Any, ...], entry: Callable[..., Any], *, locally_constant: bool) -> Any:
     """Make a named intermediate."""
     index = tuple(sp.Dummy(f"{name}_{d}", integer=True) for d in range(len(shape)))
     # A size-one axis stands for a scalar intermediate: SymPy has no array without axes.
@@ -79,8 +78,8 @@ def first_maximum(name: str, shape: tuple[Any, ...], window: tuple[Any, ...], en
         first = sp.Piecewise((1, its > mine), (0, its < mine), (tie, True))
         return sp.Sum(first, *((o, 0, n - 1) for o, n in zip(other, window, strict=True)))
 
-    count = defined(f"{name}_beaten", (*shape, *window), beaten, True)
-    return defined(name, (*shape, *window), lambda *at: sp.Piecewise((1, sp.Eq(count[at], 0)), (0, True)), True)
+    count = defined(f"{name}_beaten", (*shape, *window), beaten, locally_constant=True)
+    return defined(name, (*shape, *window), lambda *at: sp.Piecewise((1, sp.Eq(count[at], 0)), (0, True)), locally_constant=True)
 
 
 def _position(where: tuple[Any, ...], window: tuple[Any, ...]) -> Any:

@@ -62,7 +62,7 @@ def define(name: str, shape: Sequence[Any], entry: Callable[..., Any], *, locall
     """
     from ._symbols import defined
 
-    return defined(name, tuple(shape), entry, locally_constant)
+    return defined(name, tuple(shape), entry, locally_constant=locally_constant)
 
 
 def first_maximum(name: str, shape: Sequence[Any], window: Sequence[Any], entry: Callable[..., Any]) -> Any:

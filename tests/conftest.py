@@ -10,6 +10,8 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["pytester"]
+
 slow_is_fine = [HealthCheck.too_slow]
 
 settings.register_profile("quick", max_examples=25, derandomize=True, database=None, deadline=None, suppress_health_check=slow_is_fine)

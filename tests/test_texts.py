@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NO_TEXTS = {".npz", ".png", ".pdf", ".gz", ".ico", ".so"}
-MADE_HERE = {".git", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "build", "dist", "runs"}
+MADE_HERE = {".git", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "build", "dist", "runs", "uv.lock"}
 # In parts, so that this file does not name them either.
 NAMES = ["pypi." + "org", "python" + "hosted", "anaconda." + "org", "index" + "-url", "://local" + "host", "simple" + "/pip"]
 HOSTS = re.compile("|".join(map(re.escape, NAMES)))

@@ -12,13 +12,13 @@ from .suite import Settings as Settings
 from .suite import verify as verify
 
 if TYPE_CHECKING:
-    from .promises import promises as promises
+    from ._promises import promises as promises
 
 
 def __getattr__(name: str) -> Any:
     """Load `promises` when it is asked for: it brings pytest."""
     if name == "promises":
-        from .promises import promises
+        from ._promises import promises
 
         return promises
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

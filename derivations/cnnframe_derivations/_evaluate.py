@@ -203,13 +203,8 @@ def _scalar(expression: Any, system: System, values: Mapping[str, Any], known: M
     if expression in known:
         value = known[expression]
         return value if isinstance(expression, sp.Indexed) else system.lift(value)
-    if expression.is_Rational:
-        return system.lift(int(expression) if expression.is_Integer else Fraction(int(expression.p), int(expression.q)))
-    if expression.is_Float:
-        return system.constant(float(expression))
-    if expression.is_Symbol:
-        value = values[expression.name]
-        return system.constant(value) if isinstance(value, float) else system.lift(value)
+    if not expression.args:
+        return _number(expression, system, values)
 
     def walk(part: Any) -> Any:
         return _scalar(part, system, values, known)
@@ -226,6 +221,18 @@ def _scalar(expression: Any, system: System, values: Mapping[str, Any], known: M
     if isinstance(expression, sp.Function) and len(expression.args) == 1:
         return system.function(type(expression).__name__, walk(expression.args[0]))
     raise FormulaError(f"{expression.func.__name__} cannot be evaluated in a formula")
+
+
+def _number(expression: Any, system: System, values: Mapping[str, Any]) -> Any:
+    """A body without parts: a number, a size or a hyperparameter."""
+    if expression.is_Rational:
+        return system.lift(int(expression) if expression.is_Integer else Fraction(int(expression.p), int(expression.q)))
+    if expression.is_Float:
+        return system.constant(float(expression))
+    if expression.is_Symbol:
+        value = values[expression.name]
+        return system.constant(value) if isinstance(value, float) else system.lift(value)
+    raise FormulaError(f"{expression} cannot be evaluated in a formula")
 
 
 def _power(expression: Any, system: System, values: Mapping[str, Any], known: Mapping[Any, Any]) -> Any:

@@ -60,7 +60,7 @@ class _Printer(LatexPrinter):  # type: ignore[misc] # SymPy is untyped
         self.hypers = hypers
         self.short = short
 
-    def _print_Symbol(self, expr: Any, style: str = "plain") -> str:  # noqa: N802 # SymPy's printers are named so
+    def _print_Symbol(self, expr: Any, style: str = "plain") -> str:
         return self.symbol(expr)
 
     _print_Dummy = _print_Symbol
@@ -76,7 +76,7 @@ class _Printer(LatexPrinter):  # type: ignore[misc] # SymPy is untyped
             text = LatexPrinter._print_Symbol(self, sp.Symbol(stem.partition("_")[0] or "z"))
         return f"{text}_{{{number}}}" if number else text
 
-    def _print_Indexed(self, expr: Any) -> str:  # noqa: N802 # SymPy's printers are named so
+    def _print_Indexed(self, expr: Any) -> str:
         return self.entry(str(expr.base.label), expr.indices)
 
     def entry(self, name: str, indices: Any) -> str:

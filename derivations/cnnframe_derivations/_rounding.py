@@ -19,6 +19,9 @@ from ._numbers import Floats, _known
 ULPS = 4.0
 """What a library's elementary function may be off by."""
 
+SATURATING = ("tanh", "Logistic", "Softplus")
+"""Functions that are rightly computed through 1 plus or minus something small; their error counts in units of 1."""
+
 
 @dataclass(frozen=True)
 class Rounded:
@@ -55,8 +58,8 @@ class Rounding:
         return Rounded(array, np.where(array == np.rint(array), 0.0, np.abs(array)))
 
     def constant(self, value: float) -> Rounded:
-        """A hyperparameter is rounded once to the arrays' precision."""
-        return self.lift(value)
+        """A hyperparameter is rounded once, if the arrays' precision does not hold it."""
+        return Rounded(np.float64(value), 0.0 if float(np.float32(value)) == value else abs(value))
 
     def add(self, parts: list[Rounded]) -> Rounded:
         """Each addition may be off by one unit of a partial sum."""
@@ -86,7 +89,8 @@ class Rounding:
         if name == "sign":
             return Rounded(value, np.zeros_like(value))
         slope = np.abs(_known(_SLOPES, name)(x.value, value))
-        own = 0.0 if name == "Abs" else slope * np.abs(x.value) + ULPS * np.abs(value)
+        size = np.maximum(np.abs(value), 1.0) if name in SATURATING else np.abs(value)
+        own = 0.0 if name == "Abs" else slope * np.abs(x.value) + ULPS * size
         return Rounded(value, slope * x.error + own)
 
     def compare(self, relation: str, left: Rounded, right: Rounded) -> Any:

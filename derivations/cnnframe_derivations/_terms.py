@@ -100,7 +100,6 @@ class Program:
         return self.operands[name] if name in self.operands else self[name].shape
 
 
-
 def fresh(symbol: Any) -> Any:
     """A new symbol that prints like `symbol`."""
     return sp.Dummy(symbol.name, **symbol.assumptions0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -20,7 +21,9 @@ from ._target import target
 
 
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME | module:Class | file.py:Class]...", help="Operations; all that are installed if left out.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME | module:Class | file.py:Class]...", help="Operations; all that are installed if left out.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     profile: Annotated[str, typer.Option(help="How many cases: quick, ci or thorough.")] = "quick",
     seed: Annotated[int, typer.Option(help="Another number draws other cases.")] = 0,
@@ -33,17 +36,21 @@ def verify(
 
     Example: cnnframe verify conv my_module:MyLayer
     """
+    from hypothesis.configuration import set_hypothesis_home_dir
+
     from . import suite
 
-    if profile not in suite.PROFILES:
-        raise UnknownNameError(f"there is no profile {profile!r}; {nearest(profile, suite.PROFILES)}")
+    if profile not in suite.BUDGETS:
+        raise UnknownNameError(f"there is no profile {profile!r}; {nearest(profile, suite.BUDGETS)}")
     registry = load(strict=strict)
     classes = [target(name, registry) for name in names] if names else list(registry.operations().values())
     if case is not None and len(classes) != 1:
         raise HyperparameterError("--case goes with the name of one operation")
-    reports = []
-    for report in _progress([(cls, suite.Settings(profile, seed), case) for cls in classes], quiet=as_json):
-        reports.append(report)
+    with TemporaryDirectory() as scratch:
+        # Hypothesis keeps notes in the current folder unless it is given another.
+        set_hypothesis_home_dir(scratch)
+        reports = list(_progress([(cls, suite.Settings(profile, seed), case) for cls in classes], quiet=as_json))
+        set_hypothesis_home_dir(None)
     verdicts = [report.verdict for report in reports]
     if as_json:
         typer.echo(json.dumps({"reports": [r.to_dict() for r in reports], "skipped_plugins": [str(s) for s in registry.skipped]}, indent=2))
@@ -96,7 +103,9 @@ def _show(reports: list[Any], registry: Registry) -> None:
 
 def derive(
     name: Annotated[str, typer.Argument(metavar="NAME | module:Class | file.py:Class", help="The operation.")],
-    choose: Annotated[list[str] | None, typer.Option("--choose", metavar="KEY=VALUE", help="A hyperparameter that decides the formula, such as dims=1.")] = None,
+    choose: Annotated[
+        list[str] | None, typer.Option("--choose", metavar="KEY=VALUE", help="A hyperparameter that decides the formula, such as dims=1.")
+    ] = None,
     page: Annotated[Path | None, typer.Option(help="Write a LaTeX document to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -48,8 +48,7 @@ class Geometry:
     def output(self, maps: Sequence[int]) -> tuple[int, ...]:
         """How many windows fit along each axis of a map of this size."""
         return tuple(
-            (m + 2 * p - d * (size - 1) - 1) // s + 1
-            for m, size, s, p, d in zip(maps, self.size, self.stride, self.padding, self.dilation, strict=True)
+            (m + 2 * p - d * (size - 1) - 1) // s + 1 for m, size, s, p, d in zip(maps, self.size, self.stride, self.padding, self.dilation, strict=True)
         )
 
     def reads(self, tap: Sequence[int], output: Sequence[int]) -> tuple[slice, ...]:

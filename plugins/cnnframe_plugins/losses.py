@@ -124,4 +124,6 @@ def _check_classes(t, classes):
     outside = np.flatnonzero((t < 0) | (t >= classes))
     if outside.size:
         first = outside[0]
-        raise DataError(f"softmax_cross_entropy: class indices must be from 0 to {classes - 1}; got {t[first]} at position {first}; check the coding of the labels")
+        raise DataError(
+            f"softmax_cross_entropy: class indices must be from 0 to {classes - 1}; got {t[first]} at position {first}; check the coding of the labels"
+        )

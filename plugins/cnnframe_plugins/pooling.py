@@ -99,7 +99,7 @@ class MaxPool(Layer):
         chosen = np.zeros(y.shape, np.min_scalar_type(geometry.area - 1))
         for number, piece in enumerate(others, start=1):
             # Larger, or the first NaN: a NaN is not <= anything, and nothing replaces one.
-            better = ~(piece <= y) & (y == y)
+            better = ~(piece <= y) & ~np.isnan(y)
             np.copyto(y, piece, where=better)
             chosen[better] = number
         return y, (chosen, x.shape)

@@ -131,9 +131,5 @@ class Upsample(Layer):
         """The entry whose block holds the output position."""
         n, j, *q = at
         u = indices("source", self.dims)
-        held = [
-            condition
-            for size, v, w in zip(self.size, u, q, strict=True)
-            for condition in (w >= size * v, w <= size * v + size - 1)
-        ]
+        held = [condition for size, v, w in zip(self.size, u, q, strict=True) for condition in (w >= size * v, w <= size * v + size - 1)]
         return total(x[(n, j, *u)], *zip(u, x.shape[2:], strict=True), where=held)

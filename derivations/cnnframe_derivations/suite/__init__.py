@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._run import BUDGETS as PROFILES
+from ._run import BUDGETS as BUDGETS
 from ._run import KINDS as KINDS
 from ._run import Settings as Settings
 from ._run import gather as gather

@@ -12,10 +12,10 @@ import numpy as np
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from cnnframe import BATCH, HyperparameterError, Links, Op, PerAxis, ShapeError
+from cnnframe import BATCH, DataError, HyperparameterError, Links, Op, PerAxis, ShapeError
 from cnnframe._axes import ELLIPSIS, Shape
+from cnnframe._declaration import UNIT_INTERVAL
 from cnnframe._hyper import Hyperparameter, Interval, MultipleOf, hyperparameters
-from cnnframe._op import UNIT_INTERVAL
 
 from ._values import LATTICES, fill
 
@@ -109,16 +109,26 @@ class Case:
         """Read a case that `replay` wrote.
 
         Raises:
-            ValueError: the text is no such case.
+            DataError: the text is no such case.
         """
-        data = json.loads(text)
+        try:
+            return cls._read(operation, json.loads(text))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"--case is not a case that a report printed: {type(error).__name__}: {error}") from error
+
+    @classmethod
+    def _read(cls, operation: type[Op], data: Mapping[str, Any]) -> Case:
         given = {}
         for name, value in data["hyperparameters"].items():
             kind = hyperparameters(operation)[name].kind
             given[name] = Links.from_rows(value) if kind is Links and value is not None else tuple(value) if isinstance(value, list) else value
         op = operation(**given)
         sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in data["sizes"].items()}
-        return cls(op, {**op.declaration.known, **sizes}, data["dtype"], data["layout"], data["values"], data["seed"])
+        if data["dtype"] not in DTYPES or data["layout"] not in LAYOUTS or data["values"] not in LATTICES:
+            raise ValueError(f"element type, layout or values are unknown: {data['dtype']}, {data['layout']}, {data['values']}")
+        case = cls(op, {**op.declaration.known, **sizes}, data["dtype"], data["layout"], data["values"], data["seed"])
+        op.sizes(case.shapes)
+        return case
 
     def lines(self, arrays: Mapping[str, Any], cotangents: Mapping[str, Any]) -> tuple[str, ...]:
         """The case as a person reads it."""
@@ -206,15 +216,15 @@ def _values(hyper: Hyperparameter, given: Mapping[str, Any]) -> st.SearchStrateg
     for bound in hyper.bounds:
         if isinstance(bound, MultipleOf):
             divisor = given[bound.name]
-            return st.integers(1, 3 if divisor == 1 else 2).map(lambda k: k * divisor)
+            return st.sampled_from([divisor, 2 * divisor, 3 * divisor][: 3 if divisor == 1 else 2])
     if hyper.kind is int:
         return st.integers(low, high)
     return st.just(hyper.default)
 
 
 def _floats(hyper: Hyperparameter) -> list[float]:
-    """Short binary fractions away from neutral values, and the default."""
-    pool = [0.5, 2.0, 0.25, 0.75, 1.5, -0.5, 3.0, 0.0]
+    """Short binary fractions, few of them neutral, and the default."""
+    pool = [0.5, 2.0, 1.0, 0.25, 0.75, 1.5, -0.5, 3.0, 0.0]
     allowed = [v for v in pool if all(b.allows(v, {}) for b in hyper.bounds if isinstance(b, Interval))]
     return allowed if hyper.required else [*allowed, hyper.default]
 

@@ -15,7 +15,7 @@ from .._evaluate import Evaluation
 from .._numbers import DIGITS, Digits, Floats
 from .._rounding import Rounding
 from ._cases import Case
-from ._values import exact_amplitude
+from ._values import FINE, WIDEST, exact_amplitude
 from ._verdict import OraclesDisagree, Skip
 
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -52,14 +52,22 @@ class Oracle:
         self.evaluation = Evaluation(self.derivation, case.op, case.known)
         names = [*case.op.declaration.differentiable, "dy"]
         self.deep = names[case.seed % len(names)] if case.lattice == "deep" else ""
-        self.amplitude = 0
+        amplitude = 3
+        self.exact = False
         if case.lattice != "real":
-            start = 3 if case.lattice == "small" else 48
-            self.amplitude = exact_amplitude(self.evaluation, case.dtype, deep=self.deep, start=start)
-        self.exact = self.amplitude > 0
-        amplitude = min(self.amplitude, 3) if case.lattice == "small" else self.amplitude
-        self.arrays = case.arrays(amplitude or 3, self.deep)
-        self.cotangents = case.cotangents(amplitude or 3, self.deep)
+            places = FINE if case.lattice == "fine" else 0
+            spread = 4 * max(int(np.prod(shape)) for shape in case.shapes.values())
+            start = {"wide": WIDEST, "deep": WIDEST, "apart": spread}.get(case.lattice, 3)
+            found = exact_amplitude(self.evaluation, case.dtype, deep=self.deep, start=start, places=places)
+            self.exact = found > 0 and start in (found, WIDEST)
+            amplitude = found or 3
+        self.arrays = case.arrays(amplitude, self.deep)
+        self.cotangents = case.cotangents(amplitude if case.lattice in ("wide", "deep") else 3, self.deep)
+
+    @property
+    def other_arrays(self) -> dict[str, Any]:
+        """Other values of the same shapes, for calls in between."""
+        return {n: a + a.dtype.type(1) if n in self.case.op.declaration.differentiable else a for n, a in self.arrays.items()}
 
     @cached_property
     def forward(self) -> dict[str, Truth]:
@@ -74,6 +82,12 @@ class Oracle:
         self._refuse_doubt()
         rounded, digits = self.evaluation.outputs(self._rounding), self.evaluation.outputs(self._digits)
         return self._bounded(rounded, digits, self.case.outputs)
+
+    @property
+    def forward_rounding(self) -> float:
+        """How far rounding may move <cotangent, outputs>."""
+        outputs = self.evaluation.outputs(self._rounding)
+        return ROUTES * UNIT[self.case.dtype] * sum(float(np.sum(np.abs(np.ravel(self.cotangents[n])) * np.ravel(r.error))) for n, r in outputs.items())
 
     @cached_property
     def gradients(self) -> dict[str, Truth]:
@@ -139,7 +153,10 @@ class Oracle:
                 held = self.evaluation.forward(_Given(name), arrays)
                 outputs = self.evaluation.outputs(held)
                 values.append(
-                    sum((v * mpmath.mpf(float(w)) for o, y in outputs.items() for v, w in zip(y.ravel(), np.ravel(self.cotangents[o]), strict=True)), mpmath.mpf(0))
+                    sum(
+                        (v * mpmath.mpf(float(w)) for o, y in outputs.items() for v, w in zip(y.ravel(), np.ravel(self.cotangents[o]), strict=True)),
+                        mpmath.mpf(0),
+                    )
                 )
             return float((values[0] - values[1]) / (2 * step))
 

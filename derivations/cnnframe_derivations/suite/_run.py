@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
-from hypothesis.errors import Unsatisfiable
+from hypothesis.errors import Flaky, Unsatisfiable
 
-from cnnframe import BATCH, CnnframeError, FormulaError, HyperparameterError, Op, PerAxis
-from cnnframe._hyper import Hyperparameter, Interval, OneOf, hyperparameters
+from cnnframe import FormulaError, Op
 
 from . import contract, exact, independent
 from ._cases import Case, cases
-from ._verdict import Evidence, OraclesDisagree, Refutation, Report, Skip
+from ._coverage import awkward, features
+from ._refusals import check_refusals
+from ._verdict import Evidence, Finding, OraclesDisagree, Refutation, Report, Skip
 
 SUITE_VERSION = 1
 """Part of every seed: raise it when what is drawn changes."""
@@ -27,14 +27,17 @@ KINDS: dict[str, ModuleType] = {"contract": contract, "exact": exact, "independe
 
 BUDGETS = {
     "smoke": {"contract": 4, "exact": 8, "independent": 2},
-    "quick": {"contract": 20, "exact": 40, "independent": 10},
-    "ci": {"contract": 40, "exact": 80, "independent": 20},
-    "thorough": {"contract": 400, "exact": 1000, "independent": 200},
+    "quick": {"contract": 30, "exact": 100, "independent": 15},
+    "ci": {"contract": 60, "exact": 300, "independent": 30},
+    "thorough": {"contract": 500, "exact": 3000, "independent": 300},
 }
 """Cases for each kind of evidence, by profile; `smoke` is for many differently seeded runs, and covers too little to verify."""
 
-ROUNDS = 6
-"""How often a budget is spent again to reach settings that were not drawn yet."""
+ROUNDS = 8
+"""How often a budget is spent again to reach settings that were not drawn often enough."""
+
+OFTEN = 3
+"""In how many cases an awkward setting has to be met."""
 
 
 class Settings(NamedTuple):
@@ -52,36 +55,45 @@ def verify(cls: type[Op], run: Settings = Settings()) -> Report:  # noqa: B008 #
 def gather(kind: str, cls: type[Op], run: Settings = Settings()) -> Evidence:  # noqa: B008 # an immutable value
     """One kind of evidence for one operation."""
     evidence = Evidence(kind)
-    seen: set[str] = set()
-    budget = BUDGETS[run.profile][kind]
+    search = _Search(KINDS[kind].check, cls, evidence)
     try:
         if kind == "contract":
-            _refuses_bad_hyperparameters(cls, evidence)
-        wanted = awkward(cls) if kind == "exact" else set()
-        for number in range(1 if run.profile == "smoke" else ROUNDS):
-            _explore(KINDS[kind].check, cls, budget, _seed(cls, kind, run.seed, number), evidence, seen)
-            if wanted <= seen:
-                break
-        missing = sorted(wanted - seen)
-        if missing:
-            evidence.doubt = f"no case was drawn with {', '.join(missing)}"
-        elif not evidence.checks:
-            evidence.doubt = "no check applied" + (f": {', '.join(evidence.skipped)}" if evidence.skipped else "")
-        elif kind == "exact":
-            evidence.doubt = _uncovered(cls, evidence)
+            check_refusals(cls, evidence)
+        missing = search.run(kind, run, awkward(cls) if kind == "exact" else set())
+        evidence.doubt = evidence.doubt or _gaps(evidence, missing)
     except Refutation as refutation:
         evidence.finding = refutation.finding
-    except OraclesDisagree as error:
-        evidence.doubt = f"our oracles disagree, which is a fault of the suite: {error}"
-    except independent.Disagreement as error:
-        evidence.doubt = str(error)
-    except FormulaError as error:
-        evidence.doubt = f"the formula cannot be used: {error}"
-    except CnnframeError as error:
-        evidence.doubt = f"{type(error).__name__}: {error}"
-    except Unsatisfiable:
-        evidence.doubt = "no case could be drawn from the declaration"
+    except Flaky:
+        evidence.finding = replace(search.last, certificate="the same case gave different answers when it was tried again") if search.last else None
+        evidence.doubt = "" if search.last else "drawing the same case again gave another"
+    except Exception as error:  # noqa: BLE001 # one operation that cannot be judged must not end the run
+        evidence.doubt = _doubt(error)
     return evidence
+
+
+def _gaps(evidence: Evidence, missing: list[str]) -> str:
+    """What the evidence does not cover."""
+    if missing:
+        return f"too few cases were drawn with {', '.join(missing)}"
+    if not evidence.checks:
+        return "no check applied" + (f": {', '.join(evidence.skipped)}" if evidence.skipped else "")
+    compared = {label.removesuffix(" (bounded)") for label in evidence.compared}
+    never = sorted(evidence.asked - compared)
+    return f"never compared: {', '.join(never)}" if never else ""
+
+
+def _doubt(error: Exception) -> str:
+    match error:
+        case OraclesDisagree():
+            return f"our oracles disagree, which is a fault of the suite: {error}"
+        case independent.Disagreement():
+            return str(error)
+        case FormulaError():
+            return f"the formula cannot be used: {error}"
+        case Unsatisfiable():
+            return "no case could be drawn from the declaration"
+        case _:
+            return f"{type(error).__name__}: {error}"
 
 
 def replay(cls: type[Op], text: str) -> Report:
@@ -94,31 +106,55 @@ def replay(cls: type[Op], text: str) -> Report:
             _judge(module.check, case, evidence)
         except Refutation as refutation:
             evidence.finding = refutation.finding
-        except (OraclesDisagree, independent.Disagreement, CnnframeError) as error:
-            evidence.doubt = str(error)
+        except Exception as error:  # noqa: BLE001 # as above
+            evidence.doubt = _doubt(error)
         found.append(evidence)
     return Report(cls.name, tuple(found))
 
 
-def _explore(check: Callable[[Case, Evidence], None], cls: type[Op], budget: int, number: int, evidence: Evidence, seen: set[str]) -> None:
-    @seed(number)
-    @settings(
-        max_examples=budget,
-        database=None,
-        deadline=None,
-        derandomize=False,
-        report_multiple_bugs=False,
-        print_blob=False,
-        verbosity=Verbosity.quiet,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(cases(cls))
-    def explore(case: Case) -> None:
-        seen.update(features(case))
-        _judge(check, case, evidence)
+class _Search:
+    """Draws cases until they cover what they have to, or a check refutes one."""
 
-    explore()
+    def __init__(self, check: Callable[[Case, Evidence], None], cls: type[Op], evidence: Evidence) -> None:
+        self.check = check
+        self.cls = cls
+        self.evidence = evidence
+        self.seen: Counter[str] = Counter()
+        self.last: Finding | None = None
+
+    def run(self, kind: str, run: Settings, wanted: set[str]) -> list[str]:
+        """Spend the budget, again while awkward settings are rare; return those that still are."""
+        missing: list[str] = []
+        for number in range(1 if run.profile == "smoke" else ROUNDS):
+            self._spend(BUDGETS[run.profile][kind], _seed(self.cls, kind, run.seed, number))
+            missing = sorted(feature for feature in wanted if self.seen[feature] < OFTEN)
+            if not missing:
+                break
+        return missing
+
+    def _spend(self, budget: int, number: int) -> None:
+        @seed(number)
+        @settings(
+            max_examples=budget,
+            database=None,
+            deadline=None,
+            derandomize=False,
+            report_multiple_bugs=False,
+            print_blob=False,
+            verbosity=Verbosity.quiet,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(cases(self.cls))
+        def explore(case: Case) -> None:
+            self.seen.update(features(case))
+            try:
+                _judge(self.check, case, self.evidence)
+            except Refutation as refutation:
+                self.last = refutation.finding
+                raise
+
+        explore()
 
 
 def _judge(check: Callable[[Case, Evidence], None], case: Case, evidence: Evidence) -> None:
@@ -132,105 +168,3 @@ def _judge(check: Callable[[Case, Evidence], None], case: Case, evidence: Eviden
 def _seed(cls: type[Op], *parts: Any) -> int:
     text = "/".join(map(str, [cls.name, SUITE_VERSION, *parts]))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-
-
-def _uncovered(cls: type[Op], evidence: Evidence) -> str:
-    """Outputs and gradients that were never compared on a case with entries."""
-    compared: Counter[str] = Counter()
-    for label, count in evidence.compared.items():
-        compared[label.removesuffix(" (bounded)")] += count
-    names = [n for n in cls.inputs] + [n for n in cls.params] if isinstance(cls.inputs, dict) and isinstance(cls.params, dict) else []
-    missing = [name for name in names if not compared[f"gradient of {name!r}"]]
-    return f"no gradient of {', '.join(map(repr, missing))} was compared" if missing else ""
-
-
-def features(case: Case) -> Iterator[str]:
-    """The settings of a case that are known to bring mistakes to light."""
-    known = case.known
-    if BATCH in known:
-        yield from (["an empty batch"] if known[BATCH] == 0 else ["a batch of one"] if known[BATCH] == 1 else ["a batch above four"] if known[BATCH] > 4 else [])
-    if case.layout != "C":
-        yield f"{case.layout} layout"
-    yield case.dtype
-    yield f"{case.lattice} values"
-    spatial = [value for name, value in known.items() if name not in case.op.declaration.known and name[-1].isdigit()]
-    if len(set(spatial)) > 1:
-        yield "a map that is not square"
-    for name, hyper in hyperparameters(type(case.op)).items():
-        value = getattr(case.op, name)
-        if hyper.choices is not None:
-            yield f"{name}={value!r}"
-        elif hyper.kind is PerAxis:
-            yield from ([f"{name} above {_low(hyper)}"] if max(value) > _low(hyper) else []) + ([f"{name} not the same on all axes"] if len(set(value)) > 1 else [])
-        elif hyper.kind is int:
-            yield from [f"{name} above {_low(hyper)}"] if value > _low(hyper) else []
-    stride, size = getattr(case.op, "stride", None), getattr(case.op, "size", None)
-    if isinstance(stride, tuple) and isinstance(size, tuple):
-        pairs = list(zip(stride, size, strict=True))
-        yield from (["stride below size"] if any(s < w for s, w in pairs) else []) + (["stride above size"] if any(s > w for s, w in pairs) else [])
-
-
-def awkward(cls: type[Op]) -> set[str]:
-    """The features that the exact evidence must have met, read off the declaration."""
-    hypers = hyperparameters(cls)
-    found = {"float64", "float32", *(f"{layout} layout" for layout in ("F", "strided", "reversed"))}
-    texts = [str(getattr(axes, "axes", axes)) for group in (cls.inputs, cls.params) if isinstance(group, dict) for axes in group.values()]
-    if any(text.split()[:1] == [BATCH] for text in texts):
-        found |= {"an empty batch", "a batch of one", "a batch above four"}
-    many_dims = "dims" in hypers and max(hypers["dims"].choices or (1,)) > 1
-    if many_dims and any("{" in text for text in texts):
-        found.add("a map that is not square")
-    for name, hyper in hypers.items():
-        if hyper.choices is not None:
-            found |= {f"{name}={value!r}" for value in hyper.choices}
-        elif hyper.kind is PerAxis:
-            found |= {f"{name} above {_low(hyper)}"} | ({f"{name} not the same on all axes"} if many_dims else set())
-        elif hyper.kind is int:
-            found.add(f"{name} above {_low(hyper)}")
-    if {"stride", "size"} <= hypers.keys():
-        found |= {"stride below size", "stride above size"}
-    return found
-
-
-def _low(hyper: Hyperparameter) -> int:
-    return max((int(b.low) for b in hyper.bounds if isinstance(b, Interval) and b.low > -np.inf), default=0)
-
-
-def _refuses_bad_hyperparameters(cls: type[Op], evidence: Evidence) -> None:
-    """Values outside a bound must be refused by the class, with the project's own error."""
-    for name, hyper in hyperparameters(cls).items():
-        for value in _bad_values(hyper):
-            given_values = {other: _good_value(h) for other, h in hyperparameters(cls).items() if h.required} | {name: value}
-            try:
-                cls(**given_values)
-            except HyperparameterError:
-                evidence.passed("bad hyperparameters refused")
-                continue
-            except Exception as error:
-                evidence.doubt = f"{name}={value!r} must be refused with a HyperparameterError; got {type(error).__name__}"
-                return
-            evidence.doubt = f"{name}={value!r} is outside its bounds ({hyper}) and was accepted"
-            return
-
-
-def _bad_values(hyper: Hyperparameter) -> Iterator[Any]:
-    yield object()
-    for bound in hyper.bounds:
-        if isinstance(bound, Interval):
-            ends = [bound.low - 1 if bound.include_low else bound.low, bound.high + 1 if bound.include_high else bound.high]
-            yield from (int(end) if hyper.kind in (int, PerAxis) else end for end in ends if np.isfinite(end))
-        if isinstance(bound, OneOf):
-            yield "no such choice" if hyper.kind is str else -1
-    if hyper.kind is float:
-        yield from (float("nan"), float("inf"))
-
-
-def _good_value(hyper: Hyperparameter) -> Any:
-    from cnnframe import Links
-
-    if hyper.choices is not None:
-        return hyper.choices[0]
-    if hyper.kind is Links:
-        return Links.all(1, 1)
-    candidates = itertools.chain([1, 2, 0.5, 0], range(3, 50)) if hyper.kind is not str else iter([""])
-    return next((v for v in candidates if (hyper.kind is float or isinstance(v, (int, str))) and all(b.allows(v, {}) for b in hyper.bounds if isinstance(b, Interval))), 1)

@@ -13,8 +13,12 @@ from .._derive import COTANGENT
 from .._evaluate import Evaluation
 from .._numbers import Magnitudes
 
-LATTICES = ("small", "wide", "deep", "real")
-"""Small integers with zeros and ties; integers that fill the mantissa, in all arrays or in one; real numbers."""
+LATTICES = ("small", "wide", "deep", "fine", "apart", "real")
+"""Small integers with zeros and ties; integers that fill the mantissa, in all arrays or in one; small integers
+divided by 2 ** `FINE`; integers without ties, at least 4 apart; real numbers."""
+
+FINE = 12
+WIDEST = 2**48
 
 PRECISION = {"float32": 24, "float64": 53}
 SLACK = 4
@@ -22,8 +26,10 @@ SLACK = 4
 
 
 def fill(rule: str, rng: np.random.Generator, shape: tuple[int, ...], amplitude: int) -> Any:
-    """Values by a rule: `small`, `wide` and `deep` are integers up to the amplitude, `signed` has no zeros,
-    `apart` keeps at least 4 between any two and from 0, `real` lies within 2.
+    """Values by a rule.
+
+    `small`, `wide` and `deep` are integers up to the amplitude, `fine` a small fraction of them, `signed` has no
+    zeros, `apart` keeps at least 4 between any two and from 0, `real` lies within 2.
     """
     if rule == "real":
         return rng.uniform(-2.0, 2.0, shape)
@@ -31,19 +37,24 @@ def fill(rule: str, rng: np.random.Generator, shape: tuple[int, ...], amplitude:
         size = int(np.prod(shape))
         return (4.0 * (rng.permutation(size) - size // 2) + 2.0).reshape(shape)
     values = rng.integers(-amplitude, amplitude + 1, shape).astype(np.float64)
+    if rule == "fine":
+        return values / 2**FINE
     return np.where(values == 0, 1.0, values) if rule == "signed" else values
 
 
-def exact_amplitude(evaluation: Evaluation, dtype: str, *, deep: str = "", start: int = 48) -> int:
-    """The largest amplitude at which every sum and product is exact, or 0 if even small integers are not.
+def exact_amplitude(evaluation: Evaluation, dtype: str, *, deep: str = "", start: int = WIDEST, places: int = 0) -> int:
+    """The largest amplitude up to `start` at which every sum and product is exact, or 0 if there is none.
 
-    With `deep`, only that array has the amplitude, and the others small integers.
+    With `deep`, only that array has the amplitude, and the others small integers. `places` is how many binary
+    places the entries of the arrays have.
     """
-    bits = fraction_bits(evaluation)
+    bits = fraction_bits(evaluation, places)
     if bits is None:
         return 0
     room = 2.0 ** (PRECISION[dtype] - SLACK - bits)
-    for amplitude in [*(2**k for k in range(min(start, PRECISION[dtype] - SLACK), 2, -3)), 3]:
+    # An integer of the element type's own precision is as wide as an array can hold it.
+    widest = min(start, 2 ** (PRECISION[dtype] - SLACK))
+    for amplitude in [widest, *(2**k for k in range(48, 2, -3) if 2**k < widest), 3]:
         if magnitude(evaluation, amplitude, deep) <= room:
             return amplitude
     return 0
@@ -54,15 +65,17 @@ def magnitude(evaluation: Evaluation, amplitude: float, deep: str) -> float:
     operands = evaluation.derivation.symbolic.shapes
     system = Magnitudes()
     arrays = {name: np.full(evaluation.shapes[name], amplitude if deep in ("", name) else 3.0) for name in operands}
-    cotangents = {name: np.full(evaluation.shapes[COTANGENT + name], amplitude if deep in ("", "dy") else 3.0) for name in evaluation.derivation.program.outputs}
+    cotangents = {
+        name: np.full(evaluation.shapes[COTANGENT + name], amplitude if deep in ("", "dy") else 3.0) for name in evaluation.derivation.program.outputs
+    }
     held = evaluation.forward(system, arrays)
     gradients = evaluation.backward(system, held, cotangents)
     return max((float(np.max(part, initial=0.0)) for part in [*held.values(), *gradients.values()]), default=0.0)
 
 
-def fraction_bits(evaluation: Evaluation) -> int | None:
-    """How many binary places the values can have when the arrays hold integers, or None if they are not binary fractions."""
-    bits: dict[str, int] = {}
+def fraction_bits(evaluation: Evaluation, places: int = 0) -> int | None:
+    """How many binary places the values can have when the arrays' entries have `places`, or None if they are not binary fractions."""
+    bits: dict[str, int] = dict.fromkeys(evaluation.derivation.symbolic.shapes, places)
     for definition in [*evaluation.derivation.program.definitions, *evaluation.derivation.adjoints]:
         most = 0
         for term in definition.terms:

@@ -35,7 +35,12 @@ class Finding:
         shown = [self.what, *self.case]
         if len(shown) > 20:
             shown = [*shown[:20], f"... {len(shown) - 20} more lines"]
-        return [f"{name}: refuted by {self.kind}", *(f"  {line}" for line in shown), f"  because {self.certificate}", f"  replay: cnnframe verify {name} --case '{self.replay}'"]
+        return [
+            f"{name}: refuted by {self.kind}",
+            *(f"  {line}" for line in shown),
+            f"  because {self.certificate}",
+            f"  replay: cnnframe verify {name} --case '{self.replay}'",
+        ]
 
 
 class Refutation(AssertionError):
@@ -62,7 +67,8 @@ class Evidence:
         kind: its name.
         cases: cases that were drawn.
         checks: comparisons that were made and passed.
-        compared: how many of them for each subject ("y", "gradient of x", ...).
+        compared: how many of them for each subject ("output", "gradient of 'x'", ...).
+        asked: subjects that have to be compared at least once.
         skipped: reasons, with counts.
         doubt: why the evidence is not conclusive; empty if it is.
         finding: the refutation, if there is one.
@@ -72,6 +78,7 @@ class Evidence:
     cases: int = 0
     checks: int = 0
     compared: Counter[str] = field(default_factory=Counter)
+    asked: set[str] = field(default_factory=set)
     skipped: Counter[str] = field(default_factory=Counter)
     doubt: str = ""
     finding: Finding | None = None

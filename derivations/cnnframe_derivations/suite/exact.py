@@ -24,12 +24,17 @@ def check(case: Case, evidence: Evidence) -> None:
     """Compare every output and every gradient, entry by entry."""
     oracle = Oracle(case)
     subject = Subject(KIND, oracle)
+    # The same operation has seen other values before: nothing of them may be left.
+    _, other = subject.forward(case.laid_out(oracle.other_arrays))
+    subject.backward(case.laid_out(oracle.cotangents), other)
     outputs, saved = subject.forward(case.laid_out(oracle.arrays))
     for name, truth in oracle.forward.items():
         label = "output" if case.op.single else f"output {name!r}"
+        evidence.asked.add(label)
         _compare(subject, label, outputs[name], truth, evidence, lambda entry: "")
     gradients = subject.backward(case.laid_out(oracle.cotangents), saved)
     for name, truth in oracle.gradients.items():
+        evidence.asked.add(f"gradient of {name!r}")
         _compare(subject, f"gradient of {name!r}", gradients[name], truth, evidence, lambda entry, name=name, truth=truth: _confirm(oracle, name, entry, truth))
 
 
@@ -43,7 +48,9 @@ def _compare(subject: Subject, label: str, got: Any, truth: Truth, evidence: Evi
     wanted, came = truth.value[miss], np.asarray(got)[miss]
     certificate = "all sums and products are exact here, so the two must be equal"
     if not subject.oracle.exact:
-        certificate = f"the difference {abs(float(came) - float(wanted)):.2g} exceeds the rounding bound {truth.bound[miss]:.2g} around a value of {DIGITS} digits"
+        certificate = (
+            f"the difference {abs(float(came) - float(wanted)):.2g} exceeds the rounding bound {truth.bound[miss]:.2g} around a value of {DIGITS} digits"
+        )
     raise subject.refuse(f"{where} must be {_short(wanted)}; got {_short(came)}", certificate + confirm(miss))
 
 

@@ -1,0 +1,92 @@
+"""What an operation declares of its arrays, read and held against its methods."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from . import _axes
+from ._axes import Expr
+from ._errors import DeclarationError
+from ._param import Param
+
+AxesOf = dict[str, tuple[Expr | None, ...]]
+
+VALUES: Final = "->"
+"""Separates a constant's axes from the values it may hold: `n -> c` holds indices below c, `... -> [0, 1)` reals."""
+UNIT_INTERVAL: Final = "[0, 1)"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """The arrays of one operation with its hyperparameters filled in: name to expanded axes."""
+
+    inputs: AxesOf
+    params: AxesOf
+    constants: AxesOf
+    outputs: AxesOf
+    values: Mapping[str, Expr | str | None]
+    known: Mapping[str, Any]
+
+    @cached_property
+    def arguments(self) -> AxesOf:
+        """All that `forward` takes, in order."""
+        return {**self.inputs, **self.params, **self.constants}
+
+    @cached_property
+    def differentiable(self) -> AxesOf:
+        """All that `backward` gives a gradient for, in order."""
+        return {**self.inputs, **self.params}
+
+
+def parse(axes: Any) -> tuple[tuple[_axes.Axis, ...], Expr | str | None]:
+    """Read an axes string, or a parameter's, and what values a constant may hold.
+
+    Raises:
+        DeclarationError: the string is not in the grammar.
+    """
+    text = axes.axes if isinstance(axes, Param) else axes
+    if not isinstance(text, str):
+        raise DeclarationError(f"axes must be a string such as 'n i h w'; got {text!r}")
+    text, _, values = text.partition(VALUES)
+    values = values.strip()
+    if values in ("", UNIT_INTERVAL):
+        return _axes.parse(text), values or None
+    bounds = _axes.parse(values)
+    if len(bounds) != 1:
+        raise DeclarationError(f"after {VALUES} comes {UNIT_INTERVAL} or one size that indices stay below; got {values!r}")
+    return _axes.parse(text), bounds[0].expr
+
+
+def check_axes(cls: Any) -> None:
+    """Read every axes string that does not depend on hyperparameters.
+
+    Raises:
+        DeclarationError: one is not in the grammar; the message names it.
+    """
+    outputs = cls.output if isinstance(cls.output, (Mapping, property)) else {"": cls.output}
+    for group, declared in (("inputs", cls.inputs), ("params", cls.params), ("constants", cls.constants), ("output", outputs)):
+        if isinstance(declared, Mapping):
+            for name, axes in declared.items():
+                try:
+                    parse(axes)
+                except DeclarationError as error:
+                    where = f"{group}[{name!r}]" if name else group
+                    raise DeclarationError(f"{cls.__qualname__}.{where}: {error}") from None
+
+
+def check_names(cls: type, method: str, names: list[str], before: list[str]) -> None:
+    """Refuse a method whose arguments are not the declared names in their order.
+
+    Raises:
+        DeclarationError: they are not.
+    """
+    taken = inspect.signature(getattr(cls, method)).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values()):
+        return
+    if list(taken) != [*before, *names]:
+        got = ", ".join(list(taken)[len(before) :])
+        raise DeclarationError(f"{cls.__qualname__}.{method} takes ({got}); inputs, params and constants declare ({', '.join(names)})")

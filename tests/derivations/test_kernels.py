@@ -1,0 +1,37 @@
+"""Every planted bug is refuted by the kind of evidence that should see it, and no right code ever is."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from right_kernels import RIGHT
+from wrong_kernels import WRONG
+
+from cnnframe_derivations import verify
+from cnnframe_derivations.suite import KINDS, gather
+
+BY_CONTRACT = {"contract", "ownership"}
+BY_EITHER = {"cotangent", "precision", "state"}
+
+
+@pytest.mark.parametrize("wrong", [pytest.param(w, id=w.cls.name) for w in WRONG])
+def test_wrong_code_is_refuted_in_few_lines(wrong):
+    kinds = KINDS if wrong.category in BY_EITHER else ["contract" if wrong.category in BY_CONTRACT else "exact"]
+    found = (gather(kind, wrong.cls).finding for kind in kinds)
+    finding = next((f for f in found if f), None)
+    assert finding is not None
+    assert len(finding.lines(wrong.cls.name)) <= 25
+
+
+@pytest.mark.parametrize("right", [pytest.param(cls, id=cls.name) for cls in RIGHT])
+def test_right_code_by_another_route_is_verified(right):
+    report = verify(right)
+    assert report.verdict == "verified", str(report)
+
+
+def test_the_collections_are_broad():
+    operations = Counter(wrong.cls.__mro__[1].name for wrong in WRONG)
+    assert len(WRONG) >= 150
+    assert len(operations) >= 20
+    assert len(RIGHT) >= 60
