@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -137,6 +136,8 @@ def load(*extra: Any, entry_points: bool = True, strict: bool = False) -> Regist
 
 def _entry_points() -> list[tuple[Any, Any]]:
     """Entry points of the group with their distributions, in an order that does not depend on the path."""
+    import importlib.metadata
+
     found: dict[tuple[str, str], tuple[Any, Any]] = {}
     for distribution in importlib.metadata.distributions():
         for point in distribution.entry_points:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +27,7 @@ def verify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     profile: Annotated[str, typer.Option(help="How many cases: quick, ci or thorough.")] = "quick",
-    seed: Annotated[int, typer.Option(help="Another number draws other cases.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Another number draws other cases; 0 if left out, and drawn at random by thorough.")] = None,
     case: Annotated[str | None, typer.Option(help="Judge one case of one operation, as a report printed it.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if a plugin cannot be imported.")] = False,
 ) -> None:
@@ -42,6 +43,8 @@ def verify(
 
     if profile not in suite.BUDGETS:
         raise UnknownNameError(f"there is no profile {profile!r}; {nearest(profile, suite.BUDGETS)}")
+    if seed is None:
+        seed = secrets.randbelow(10**6) if profile == "thorough" else 0
     registry = load(strict=strict)
     classes = [target(name, registry) for name in names] if names else list(registry.operations().values())
     if case is not None and len(classes) != 1:
@@ -56,6 +59,8 @@ def verify(
         typer.echo(json.dumps({"reports": [r.to_dict() for r in reports], "skipped_plugins": [str(s) for s in registry.skipped]}, indent=2))
     else:
         _show(reports, registry)
+        if seed:
+            typer.echo(f"again with the same cases: --profile {profile} --seed {seed}")
     raise typer.Exit(1 if "refuted" in verdicts else 2 if "inconclusive" in verdicts else 0)
 
 
