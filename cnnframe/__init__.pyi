@@ -1,4 +1,4 @@
-"""The public surface, listed once: type checkers read this file, and `__init__.py` loads by it."""
+# The public surface, listed once: type checkers read this file, and `__init__.py` loads by it.
 
 from . import algebra as algebra
 from . import data as data

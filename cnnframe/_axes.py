@@ -28,6 +28,9 @@ BATCH: Final = "n"
 """The letter of the batch axis, the one letter that may be zero."""
 
 ELLIPSIS: Final = "..."
+LONGEST: Final = 200
+"""Characters in an axes string; more would only nest deeper than Python reads."""
+_CLOSING: Final = {"(": ")", "{": "}"}
 _TOKEN: Final = re.compile(r"\s*(?:(\d+)|([A-Za-z_]\w*)|(//|[-+*()]))")
 
 
@@ -75,7 +78,8 @@ class Expr:
             return f"-{_wrapped(right)}"
         if self.op in ("+", "-"):
             return f"{left} {self.op} {_wrapped(right) if self.op == '-' else right}"
-        return f"{_wrapped(left)}{self.op}{_wrapped(right)}"
+        after = f"({right})" if self.op == "//" and right.op == "*" else _wrapped(right)
+        return f"{_wrapped(left)}{self.op}{after}"
 
 
 def _wrapped(expr: Expr) -> str:
@@ -142,6 +146,8 @@ def parse(text: str) -> tuple[Axis, ...]:
     Raises:
         DeclarationError: the string is not in the grammar above.
     """
+    if len(text) > LONGEST:
+        raise DeclarationError(f"axes {text[:20]!r}...: {len(text)} characters are too many; at most {LONGEST}")
     axes = []
     for item in _split(text):
         repeated = item.startswith("{")
@@ -159,16 +165,19 @@ def parse(text: str) -> tuple[Axis, ...]:
 
 def _split(text: str) -> list[str]:
     """Split at blanks that are inside no bracket."""
-    items, depth, start = [], 0, 0
+    items: list[str] = []
+    expected: list[str] = []
+    start = 0
     for position, char in enumerate(text + " "):
-        depth += (char in "({") - (char in ")}")
-        if depth < 0:
+        if char in _CLOSING:
+            expected.append(_CLOSING[char])
+        elif char in _CLOSING.values() and (not expected or expected.pop() != char):
             raise DeclarationError(f"axes {text!r}: a bracket is closed that was not opened")
-        if char.isspace() and not depth:
+        if char.isspace() and not expected:
             if text[start:position].strip():
                 items.append(text[start:position].strip())
             start = position
-    if depth:
+    if expected:
         raise DeclarationError(f"axes {text!r}: a bracket is not closed")
     return items
 
@@ -192,11 +201,13 @@ def render(axes: Sequence[Expr | None]) -> str:
 def match(axes: Sequence[Expr | None], shape: Shape, known: dict[str, Any], who: str) -> bool:
     """Read `shape` against `axes`, adding the letters that it settles to `known`.
 
-    Returns False when an axis holds two unsettled letters: call again when others are settled.
+    Returns False when an axis holds two unsettled letters, or one that it does not settle (`h//2`, `h*h`): call
+    again when others are settled.
 
     Raises:
         ShapeError: the shape does not fit; the message names the axis.
     """
+    positions = list(range(len(shape)))
     if None in axes:
         cut = list(axes).index(None)
         tail = len(axes) - cut - 1
@@ -206,10 +217,11 @@ def match(axes: Sequence[Expr | None], shape: Shape, known: dict[str, Any], who:
         if known.setdefault(ELLIPSIS, middle) != middle:
             raise ShapeError(f"{who}: '...' must be {known[ELLIPSIS]} as in the arrays before it; got {middle}")
         axes, shape = [*axes[:cut], *axes[cut + 1 :]], shape[:cut] + shape[len(shape) - tail :]
+        positions = [*positions[:cut], *positions[len(positions) - tail :]]
     if len(axes) != len(shape):
         raise ShapeError(f"{who} has axes {render(axes)}, that is {len(axes)} of them; got shape {shape}")
     settled = True
-    for position, (axis, got) in enumerate(zip(axes, shape, strict=True)):
+    for position, axis, got in zip(positions, axes, shape, strict=True):
         if axis is not None:
             settled &= _match_axis(axis, got, known, f"{who}: axis {position}")
     return settled
@@ -229,11 +241,18 @@ def _match_axis(axis: Expr, got: int, known: dict[str, Any], who: str) -> bool:
         return True
     (letter,) = free
     low = 0 if letter == BATCH else 1
-    at_zero, at_one = (axis({**known, letter: value}) for value in (0, 1))
+    try:
+        at_zero, at_one, at_two = (axis({**known, letter: value}) for value in (0, 1, 2))
+    except ZeroDivisionError:
+        return False
+    if at_one == at_zero or at_two - at_one != at_one - at_zero:
+        return False
     value, rest = divmod(got - at_zero, at_one - at_zero)
     if rest or value < low:
         of = "" if axis.op == "name" else f"{axis} for an integer {letter} "
         raise ShapeError(f"{who} must be {of}>= {low}{where}; got {got}" if of else f"{who} must be at least {low}; got {got}")
+    if axis({**known, letter: value}) != got:
+        return False
     known[letter] = value
     return True
 
@@ -245,13 +264,13 @@ def shape_of(axes: Sequence[Expr | None], known: Mapping[str, Any], who: str) ->
         ShapeError: an axis would be empty, as when a window is larger than its map.
     """
     sizes: list[int] = []
-    for position, axis in enumerate(axes):
+    for axis in axes:
         if axis is None:
             sizes += known[ELLIPSIS]
             continue
         size = axis(known)
         if size < (0 if axis == Expr("name", (BATCH,)) else 1):
             values = ", ".join(f"{name}={known[name]}" for name in sorted(axis.names()))
-            raise ShapeError(f"{who}: axis {position} would be {axis} = {size} (with {values}); the input is too small for this operation")
+            raise ShapeError(f"{who}: axis {len(sizes)} would be {axis} = {size} (with {values}); the input is too small for this operation")
         sizes.append(size)
     return tuple(sizes)

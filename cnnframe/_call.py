@@ -34,7 +34,7 @@ def forward(op: Op, arrays: Mapping[str, Array]) -> tuple[dict[str, Array], Any]
         return {"y": outputs}, saved
     declared = op.declaration.outputs
     if not isinstance(outputs, Mapping) or set(outputs) != set(declared):
-        got = sorted(outputs) if isinstance(outputs, Mapping) else type(outputs).__name__
+        got = sorted(map(str, outputs)) if isinstance(outputs, Mapping) else type(outputs).__name__
         raise ContractError(f"{op.name}.forward must return a dict of outputs {sorted(declared)}; got {got}")
     return dict(outputs), saved
 
@@ -56,7 +56,10 @@ def backward(op: Op, cotangents: Mapping[str, Array], saved: Any, wanted: frozen
     for name in wanted:
         if name not in answer:
             raise ContractError(f"{op.name}.backward returned no gradient for {name!r}; got {sorted(answer)}")
-        got = np.shape(answer[name])
+        try:
+            got: Any = np.shape(answer[name])
+        except ValueError:
+            got = "rows of different lengths"
         if got != shapes[name]:
             raise ContractError(f"{op.name}.backward: the gradient of {name!r} must have shape {shapes[name]}; got {got}")
     return {name: answer[name] for name in wanted}

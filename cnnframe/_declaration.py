@@ -51,24 +51,32 @@ def parse(axes: Any) -> tuple[tuple[_axes.Axis, ...], Expr | str | None]:
     text = axes.axes if isinstance(axes, Param) else axes
     if not isinstance(text, str):
         raise DeclarationError(f"axes must be a string such as 'n i h w'; got {text!r}")
-    text, _, values = text.partition(VALUES)
+    text, arrow, values = text.partition(VALUES)
     values = values.strip()
-    if values in ("", UNIT_INTERVAL):
+    if not arrow or values == UNIT_INTERVAL:
         return _axes.parse(text), values or None
     bounds = _axes.parse(values)
-    if len(bounds) != 1:
+    if len(bounds) != 1 or bounds[0].expr is None or bounds[0].repeated:
         raise DeclarationError(f"after {VALUES} comes {UNIT_INTERVAL} or one size that indices stay below; got {values!r}")
     return _axes.parse(text), bounds[0].expr
 
 
-def check_axes(cls: Any) -> None:
-    """Read every axes string that does not depend on hyperparameters.
+def check(cls: type, owner: Any) -> None:
+    """Hold what `owner`, the class or one of its values, declares against the methods; a class's properties wait for a value.
 
     Raises:
-        DeclarationError: one is not in the grammar; the message names it.
+        DeclarationError: a group is no mapping, an axes string is not in the grammar, or an argument has another name.
     """
-    outputs = cls.output if isinstance(cls.output, (Mapping, property)) else {"": cls.output}
-    for group, declared in (("inputs", cls.inputs), ("params", cls.params), ("constants", cls.constants), ("output", outputs)):
+    groups = {group: getattr(owner, group) for group in ("inputs", "params", "constants")}
+    for group, declared in groups.items():
+        if not isinstance(declared, (Mapping, property)):
+            raise DeclarationError(f"{cls.__qualname__}.{group} must be a mapping of names to axes; got {declared!r}")
+    if all(isinstance(declared, Mapping) for declared in groups.values()):
+        names = [name for declared in groups.values() for name in declared]
+        _check_names(cls, "forward", names, ["self"])
+        _check_names(cls, "formula", names, ["self", "at"])
+    output = owner.output if isinstance(owner.output, (Mapping, property)) else {"": owner.output}
+    for group, declared in {**groups, "output": output}.items():
         if isinstance(declared, Mapping):
             for name, axes in declared.items():
                 try:
@@ -78,7 +86,7 @@ def check_axes(cls: Any) -> None:
                     raise DeclarationError(f"{cls.__qualname__}.{where}: {error}") from None
 
 
-def check_names(cls: type, method: str, names: list[str], before: list[str]) -> None:
+def _check_names(cls: type, method: str, names: list[str], before: list[str]) -> None:
     """Refuse a method whose arguments are not the declared names in their order.
 
     Raises:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from . import _call, _inputs, _wiring
-from ._errors import ContractError, GraphError, HyperparameterError, NonFiniteError, ShapeError
+from ._errors import ContractError, GraphError, HyperparameterError, NonFiniteError, ShapeError, UnknownNameError
 from ._graph import Graph
+from ._inputs import first_bad
 from ._op import Array
 from ._parameters import Layout, Parameters
 from ._plan import Plan, Step
@@ -48,6 +49,7 @@ class Executor:
 
     def __init__(self, graph: Graph, *, check_finite: bool = True) -> None:
         """Prepare for `graph`."""
+        _inputs.want(graph, Graph, "Executor: graph", "a Graph")
         self.graph = graph
         self.check_finite = check_finite
         self.layout = Layout.of(graph)
@@ -59,7 +61,7 @@ class Executor:
 
     def forward(self, params: Parameters, outputs: Sequence[str] | None = None, /, **inputs: Any) -> Values:
         """Return the outputs of the asked nodes ("conv1", "bn.mean"), by the names they were asked by; the graph's output if none are."""
-        asked = (outputs,) if isinstance(outputs, str) else tuple(outputs or (self.graph.output,))
+        asked = _names(outputs, "forward: outputs") or (self.graph.output,)
         keys = [_wiring.key(name, self.graph.wires) for name in asked]
         plan, values = self._prepare(params, inputs, tuple(keys))
         read = {name: values[name] for name in plan.inputs}
@@ -91,7 +93,7 @@ class Executor:
         Raises:
             GraphError: the graph has no loss, or a wanted input feeds constants alone.
         """
-        wanted = tuple(wanted_inputs)
+        wanted = _names(wanted_inputs, "wanted_inputs")
         plan, values = self._prepare(params, inputs, self._targets(), wanted, gradients=True)
         read, scale = {name: values[name] for name in plan.inputs}, self._scale(plan, reduction)
         with self._quiet():
@@ -106,15 +108,14 @@ class Executor:
 
     def penalty(self, params: Parameters, /) -> float:
         """Return the sum of the penalties alone."""
-        if params.layout != self.layout:
-            self._refuse(params)
+        self.check_parameters(params)
         return sum(float(self._penalty(op, name, arg, params)[0]) for op, name, arg in self._penalties)
 
     def plan(self, params: Parameters, /, *, wanted_inputs: Sequence[str] = (), **inputs: Any) -> Plan:
         """Return the plan behind `gradients`, or behind `predict` for a graph without loss."""
         if not self._losses:
             return self._prepare(params, inputs, (self.graph.output,))[0]
-        return self._prepare(params, inputs, self._losses, tuple(wanted_inputs), gradients=True)[0]
+        return self._prepare(params, inputs, self._losses, _names(wanted_inputs, "wanted_inputs"), gradients=True)[0]
 
     def _targets(self) -> tuple[str, ...]:
         if not self._losses:
@@ -124,9 +125,8 @@ class Executor:
     def _prepare(
         self, params: Parameters, given: Mapping[str, Any], targets: tuple[str, ...], wanted: tuple[str, ...] = (), *, gradients: bool = False
     ) -> tuple[Plan, Values]:
-        if params.layout is not self.layout and params.layout != self.layout:
-            self._refuse(params)
-        arrays = {name: np.asarray(array) for name, array in given.items()}
+        self.check_parameters(params)
+        arrays = {name: _inputs.as_array(array, f"input {name!r}") for name, array in given.items()}
         signature = (targets, wanted, gradients, params.dtype, tuple((name, array.shape, array.dtype) for name, array in arrays.items()))
         plan = self._plans.get(signature)
         if plan is None:
@@ -141,9 +141,20 @@ class Executor:
         for name in plan.inputs:
             if name in self._ranged:
                 _inputs.check_values(name, arrays[name], self._uses[name])
+            elif self.check_finite:
+                _inputs.check_finite(name, arrays[name])
         return plan, arrays
 
-    def _refuse(self, params: Parameters) -> None:
+    def check_parameters(self, params: Any) -> None:
+        """Refuse what is not the parameters of this graph.
+
+        Raises:
+            ShapeError: with what is missing, unknown, or of another shape.
+        """
+        layout = params.layout if isinstance(params, Parameters) else None
+        if layout is self.layout or layout == self.layout:
+            return
+        _inputs.want(params, Parameters, "the parameters", "Parameters, such as Parameters.initialise(graph)", ShapeError)
         ours, theirs = self.layout.slots, params.layout.slots
         for name, slot in ours.items():
             if name not in theirs:
@@ -181,7 +192,7 @@ class Executor:
                     raise _unlike(step, name, made, shape, plan)
                 values[array] = made
                 if watch and not np.isfinite(made).all():
-                    raise NonFiniteError(f"node {step.node!r} ({step.op.name}): output {name!r} is the first array to hold {_bad(made)}")
+                    raise NonFiniteError(f"node {step.node!r} ({step.op.name}): output {name!r} is the first array to hold {first_bad(made)}")
             if step.wanted:
                 kept[step.node] = saved
         return kept
@@ -200,7 +211,7 @@ class Executor:
             if watch:
                 for name, gradient in gradients.items():
                     if not np.isfinite(gradient).all():
-                        raise NonFiniteError(f"node {step.node!r} ({step.op.name}): the gradient of {name!r} is the first array to hold {_bad(gradient)}")
+                        raise NonFiniteError(f"node {step.node!r} ({step.op.name}): the gradient of {name!r} is the first array to hold {first_bad(gradient)}")
             for name, array in step.parameters:
                 into[array][...] += gradients[name]
             for name, source in step.sources:
@@ -225,12 +236,9 @@ class Executor:
 
     def _locate(self, plan: Plan, params: Parameters, read: Values, scale: float = 1.0) -> None:
         """Go the same way again and stop at the first array that is not finite."""
-        for name, array in read.items():
-            if not np.isfinite(array).all():
-                raise NonFiniteError(f"input {name!r} holds {_bad(array)}; clean the data")
         for name, array in params.items():
             if not np.isfinite(array).all():
-                raise NonFiniteError(f"parameter {name!r} holds {_bad(array)}")
+                raise NonFiniteError(f"parameter {name!r} holds {first_bad(array)}")
         values = dict(read)
         with self._quiet():
             saved = self._forward(plan, params, values, watch=True)
@@ -253,10 +261,12 @@ def _accumulate(flowing: Values, owned: set[str], name: str, gradient: Array) ->
         owned.add(name)
 
 
-def _bad(array: Any) -> str:
-    found = np.asarray(array)
-    at = tuple(int(index) for index in np.argwhere(~np.isfinite(found))[0])
-    return f"{found[at]} at {at}" if at else str(found[()])
+def _names(given: Any, who: str) -> tuple[str, ...]:
+    """One name or several, as a tuple."""
+    found = (given,) if isinstance(given, str) else tuple(given or ()) if isinstance(given, (Sequence, set, type(None))) else (given,)
+    for name in found:
+        _inputs.want(name, str, who, "names", UnknownNameError)
+    return found
 
 
 def _unlike(step: Step, name: str, made: Any, shape: Any, plan: Plan) -> ContractError:

@@ -8,7 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from . import _show, _stored, _wiring
+from . import _inputs, _show, _stored, _wiring
 from ._errors import GraphError, UnknownNameError, nearest
 from ._op import Loss, Op, Regularizer
 
@@ -41,12 +41,20 @@ class Node:
             raise GraphError(f"a node's name must be an identifier; got {self.name!r}")
         if not isinstance(self.op, Op):
             raise GraphError(f"node {self.name!r} needs an operation, an instance of a subclass of Op; got {self.op!r}")
+        for given, what in ((self.inputs, "inputs"), (self.parameters, "parameters")):
+            _inputs.want(given, Mapping, f"node {self.name!r}: {what}", "a mapping of names to names, such as {'x': 'conv1'}")
+            for key, source in given.items():
+                _inputs.want(source, str, f"node {self.name!r}: {what}[{key!r}]", "a name")
         for parameter in self.parameters:
             if parameter not in self.op.params:
-                raise UnknownNameError(f"node {self.name!r}: {self.op.name} has no parameter {parameter!r}; {nearest(parameter, self.op.params)}")
+                raise UnknownNameError(f"node {self.name!r}: {self.op.name} has no parameter {parameter!r}; {nearest(str(parameter), self.op.params)}")
         filled = {parameter: self.parameters.get(parameter, f"{self.name}.{parameter}") for parameter in self.op.params}
         object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
         object.__setattr__(self, "parameters", MappingProxyType(filled))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles go through the constructor: frozen mappings have neither."""
+        return type(self), (self.name, self.op, dict(self.inputs), dict(self.parameters))
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,10 @@ class Penalty:
         if len(self.regularizer.inputs) != 1 or self.regularizer.params or self.regularizer.constants:
             raise GraphError(f"penalty {self.regularizer.name}: a regularizer takes one parameter array and nothing else")
         if self.parameters is not None:
+            who = f"penalty {self.regularizer.name}: parameters"
+            _inputs.want(self.parameters, (tuple, list), who, "a tuple of names of parameter arrays, such as ('conv1.k',)")
+            for name in self.parameters:
+                _inputs.want(name, str, who, "names of parameter arrays")
             object.__setattr__(self, "parameters", tuple(self.parameters))
 
 
@@ -78,7 +90,7 @@ class Graph:
             A name that only feeds constants (targets, the random numbers of dropout) may be left out; its
             axes follow from the operation's declaration.
         output: what `predict` returns: a node, or "node.output"; where left out, the node that feeds no other one but a loss.
-        penalties: regularizers and what they are for.
+        penalties: what is added to the loss; a regularizer by itself is for all arrays of its role.
         arrays: the parameter arrays by name, with shape, role, initialiser and fans; found when the graph is built.
 
     Raises:
@@ -97,7 +109,12 @@ class Graph:
 
     def __post_init__(self) -> None:
         """Check names, order the nodes, and work out every shape."""
-        object.__setattr__(self, "penalties", tuple(self.penalties))
+        object.__setattr__(self, "penalties", _wrapped(self.penalties))
+        _inputs.want(self.nodes, (tuple, list), "Graph: nodes", "a tuple of nodes")
+        for node in self.nodes:
+            _inputs.want(node, Node, "Graph: nodes", "made of Node(name, op, inputs)")
+        _inputs.want(self.inputs, Mapping, "Graph: inputs", "a mapping of names to axes, such as {'x': 'n 1 16 16'}")
+        _inputs.want(self.output, str, "Graph: output", "the name of a node")
         nodes, wires = _wiring.connect(tuple(self.nodes), self.inputs)
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "_wires", wires)
@@ -116,7 +133,7 @@ class Graph:
                     raise UnknownNameError(f"penalty {penalty.regularizer.name}: no parameter array is called {name!r}; {nearest(name, arrays)}")
 
     @classmethod
-    def chain(cls, *ops: Op, inputs: str, loss: Loss | None = None, penalties: Sequence[Penalty] = ()) -> Graph:
+    def chain(cls, *ops: Op, inputs: str, loss: Loss | None = None, penalties: Sequence[Penalty | Regularizer] = ()) -> Graph:
         """Build a graph in which each operation feeds the next.
 
         Nodes are called by operation and number (conv1, scaled_tanh1, conv2), the graph input "x", the loss
@@ -144,7 +161,7 @@ class Graph:
             (taken,) = loss.inputs
             targets = {constant: "t" if len(loss.constants) == 1 else constant for constant in loss.constants}
             nodes.append(Node("loss", loss, {taken: source, **targets}))
-        return cls(tuple(nodes), {"x": inputs}, source, tuple(penalties))
+        return cls(tuple(nodes), {"x": inputs}, source, _wrapped(penalties))
 
     @cached_property
     def losses(self) -> tuple[str, ...]:
@@ -161,14 +178,19 @@ class Graph:
         """The axes of every graph input and node output, with n for the batch."""
         return self._shapes
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles go through the constructor: frozen mappings have neither."""
+        return type(self), (self.nodes, dict(self.inputs), self.output, self.penalties)
+
     def __getitem__(self, name: str) -> Node:
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise UnknownNameError(f"the graph has no node {name!r}; {nearest(name, [node.name for node in self.nodes])}")
+        raise UnknownNameError(f"the graph has no node {name!r}; {nearest(str(name), [node.name for node in self.nodes])}")
 
     def shapes(self, batch: int) -> dict[str, Shape]:
         """The shape of every graph input and node output for a batch of that many."""
+        _inputs.integer(batch, "Graph.shapes: batch", 0)
         return {name: _wiring.shape_at(axes, batch, name) for name, axes in self._shapes.items()}
 
     def penalised(self) -> list[tuple[Regularizer, str]]:
@@ -180,13 +202,32 @@ class Graph:
             pairs += [(penalty.regularizer, name) for name in chosen]
         return pairs
 
-    def for_evaluation(self) -> Graph:
-        """Return the graph with each operation as it is when a trained network is used; dropout lets everything through."""
+    def for_evaluation(self, replacements: Mapping[str, Op] | None = None) -> Graph:
+        """Return the graph with each operation as it is when a trained network is used; dropout lets everything through.
+
+        Args:
+            replacements: operations by node that take the place of what the node would become by itself. An input
+                that the new one does not declare is dropped; a constant becomes the graph input "<node>.<constant>".
+
+        Raises:
+            GraphError: a node cannot be used without a replacement, or a replacement has other parameters than its node.
+            UnknownNameError: a replacement is for no node.
+        """
+        _inputs.want(replacements, (Mapping, type(None)), "for_evaluation: replacements", "a mapping of nodes to operations")
+        given = dict(replacements or {})
+        for name, op in given.items():
+            _inputs.want(op, Op, f"for_evaluation: the replacement of {name!r}", "an operation")
+            if set(op.params) != set(self[name].op.params):
+                raise GraphError(f"for_evaluation: the replacement of {name!r} must have the parameters of {self[name].op.name}; got {op!r}")
         nodes = []
         for node in self.nodes:
-            op = node.op.for_evaluation()
+            try:
+                op = given[node.name] if node.name in given else node.op.for_evaluation()
+            except GraphError as error:
+                raise GraphError(f"{node.name} {error}".replace("{node:", f"{{{node.name!r}:")) from None
+            sources = {**{name: f"{node.name}.{name}" for name in op.constants}, **node.inputs}
             kept = {**op.inputs, **op.constants}
-            nodes.append(replace(node, op=op, inputs={name: source for name, source in node.inputs.items() if name in kept}))
+            nodes.append(replace(node, op=op, inputs={name: source for name, source in sources.items() if name in kept}))
         read = {source for node in nodes for source in node.inputs.values()}
         declared = {name: axes for name, axes in self.inputs.items() if name in read}
         return Graph(tuple(nodes), declared, self.output, self.penalties)
@@ -225,3 +266,13 @@ def _sink(nodes: Sequence[Node], wires: _wiring.Wires) -> str:
         names = ", ".join(node.name for node in ends) or "none"
         raise GraphError(f"which node is the output? these feed no other one but a loss: {names}; say output=")
     return _wiring.key(ends[0].name, wires)
+
+
+def _wrapped(given: Any) -> tuple[Penalty, ...]:
+    """Penalties from a list or a single one; a regularizer is a penalty for all of its role."""
+    listed = (given,) if isinstance(given, (Penalty, Regularizer)) else given
+    _inputs.want(listed, (tuple, list), "Graph: penalties", "a list of penalties")
+    penalties = tuple(Penalty(each) if isinstance(each, Regularizer) else each for each in listed)
+    for penalty in penalties:
+        _inputs.want(penalty, Penalty, "Graph: penalties", "made of penalties and regularizers")
+    return penalties

@@ -12,15 +12,16 @@ ones to try.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import numbers
+import operator
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, Any, Final, Protocol, get_args, get_origin, get_type_hints
 
-from ._errors import DeclarationError, HyperparameterError
+from ._errors import DeclarationError, HyperparameterError, nearest
 from ._links import Links
 
 PerAxis = int | tuple[int, ...]
@@ -176,7 +177,7 @@ class Hyperparameter:
             return tuple(int(part) for part in parts)
         if self.kind is int and _is_integer(value):
             return int(value)
-        if self.kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
+        if self.kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool) and _is_finite(value):
             return float(value)
         if self.kind in (bool, str, Links) and isinstance(value, self.kind):
             return value
@@ -187,39 +188,53 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+def _is_finite(value: numbers.Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
+
+
 def _relation(bound: Any, others: Mapping[str, Any]) -> str:
     return f" with {bound.name}={others[bound.name]!r}" if isinstance(bound, MultipleOf) else ""
 
 
-@cache
+@functools.cache
 def hyperparameters(cls: type) -> Mapping[str, Hyperparameter]:
     """Read the hyperparameters of an operation from its dataclass fields.
 
     Raises:
         DeclarationError: `cls` is no frozen dataclass, or an annotation is not understood.
     """
-    params = getattr(cls, "__dataclass_params__", None)
+    # Its own decorator: with the parent's alone, the fields of `cls` would be no fields.
+    params = vars(cls).get("__dataclass_params__")
     if params is None or not params.frozen:
         raise DeclarationError(f"{cls.__qualname__} must be decorated with @dataclass(frozen=True)")
     try:
         hints = get_type_hints(cls, include_extras=True)
-    except NameError as error:
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
         raise DeclarationError(f"{cls.__qualname__}: an annotation cannot be read: {error}") from error
-    found = {}
-    for field in dataclasses.fields(cls):
-        hint = hints[field.name]
-        bounds: tuple[Any, ...] = ()
-        if get_origin(hint) is Annotated:
-            hint, *rest = get_args(hint)
-            bounds = tuple(rest)
-        optional = False
-        if get_origin(hint) is types.UnionType and type(None) in get_args(hint):
-            optional = True
-            (hint,) = (a for a in get_args(hint) if a is not type(None))
-        if hint not in (int, float, bool, str, PerAxis, Links):
-            raise DeclarationError(f"{cls.__qualname__}.{field.name}: a hyperparameter is int, float, bool, str, PerAxis or Links; got {hint!r}")
-        unknown = [b for b in bounds if not isinstance(b, (Interval, OneOf, MultipleOf))]
-        if unknown:
-            raise DeclarationError(f"{cls.__qualname__}.{field.name}: {unknown[0]!r} is not a bound; use at_least, between, positive, one_of or multiple_of")
-        found[field.name] = Hyperparameter(field.name, hint, bounds, field.default, optional)
+    found = {field.name: _read(cls, field, hints[field.name]) for field in dataclasses.fields(cls)}
+    for hyper in found.values():
+        for bound in hyper.bounds:
+            if isinstance(bound, MultipleOf) and bound.name not in found:
+                raise DeclarationError(f"{cls.__qualname__}.{hyper.name}: multiple_of({bound.name!r}) names no hyperparameter; {nearest(bound.name, found)}")
     return types.MappingProxyType(found)
+
+
+def _read(cls: type, field: dataclasses.Field[Any], hint: Any) -> Hyperparameter:
+    bounds: tuple[Any, ...] = ()
+    if get_origin(hint) is Annotated:
+        hint, *rest = get_args(hint)
+        bounds = tuple(rest)
+    optional = get_origin(hint) is types.UnionType and type(None) in get_args(hint)
+    if optional:
+        hint = functools.reduce(operator.or_, (a for a in get_args(hint) if a is not type(None)))
+    if hint == PerAxis:
+        hint = PerAxis  # the one object, however it was written
+    if hint not in (int, float, bool, str, PerAxis, Links):
+        raise DeclarationError(f"{cls.__qualname__}.{field.name}: a hyperparameter is int, float, bool, str, PerAxis or Links; got {hint!r}")
+    unknown = [b for b in bounds if not isinstance(b, (Interval, OneOf, MultipleOf))]
+    if unknown:
+        raise DeclarationError(f"{cls.__qualname__}.{field.name}: {unknown[0]!r} is not a bound; use at_least, between, positive, one_of or multiple_of")
+    return Hyperparameter(field.name, hint, bounds, field.default, optional)

@@ -7,16 +7,100 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from . import _axes
 from ._axes import BATCH, Expr
 from ._declaration import UNIT_INTERVAL
-from ._errors import DataError, DTypeError, GraphError, UnknownNameError, nearest
+from ._errors import CnnframeError, DataError, DTypeError, GraphError, HyperparameterError, NonFiniteError, UnknownNameError, nearest
 from ._op import Array
-from ._parameters import float_type
 
 if TYPE_CHECKING:
     from ._graph import Graph
+
+
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+"""The element types that networks run in."""
+
+
+def float_type(dtype: DTypeLike, who: str) -> np.dtype[Any]:
+    """Return the element type.
+
+    Raises:
+        DTypeError: it is not float32 or float64.
+    """
+    try:
+        # NumPy takes None for float64.
+        found = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        found = None
+    # An element type equals None where it is float64.
+    if found is None or found not in DTYPES:
+        raise DTypeError(f"{who} must be float32 or float64; got {dtype if found is None else found}; convert with .astype(np.float32)")
+    return found
+
+
+def want(value: Any, kinds: type | tuple[type, ...], who: str, wanted: str, error: type[CnnframeError] = GraphError) -> None:
+    """Refuse a value of another kind with an error that says who wanted what."""
+    if not isinstance(value, kinds):
+        raise error(f"{who} must be {wanted}; got {_short(value)}")
+
+
+def integer(value: Any, who: str, low: int) -> int:
+    """Return an integer of at least `low`.
+
+    Raises:
+        HyperparameterError: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+        raise HyperparameterError(f"{who} must be an integer of at least {low}; got {_short(value)}")
+    return int(value)
+
+
+def as_array(value: Any, who: str) -> Array:
+    """Return the value as an array.
+
+    Raises:
+        DataError: its rows have different lengths.
+    """
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise DataError(f"{who} must be an array; got rows of different lengths; bring them to one shape first") from None
+
+
+def rates(value: Any, who: str, when: str = "") -> Array:
+    """Return a rate, or an array of them.
+
+    Raises:
+        HyperparameterError: they are no real numbers, negative, or not finite.
+    """
+    array = as_array(value, who)
+    if array.dtype.kind not in "fiu" or not (np.isfinite(array) & (array >= 0)).all():
+        raise HyperparameterError(f"{who} must be finite and at least 0{when}; got {_short(value)}")
+    return array
+
+
+def check_finite(name: str, array: Array) -> None:
+    """Refuse a graph input that holds a NaN or an infinity.
+
+    Raises:
+        NonFiniteError: with the first one.
+    """
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise NonFiniteError(f"input {name!r} holds {first_bad(array)}; clean the data")
+
+
+def first_bad(array: Any) -> str:
+    """The first NaN or infinity, and where it is."""
+    found = np.asarray(array)
+    at = tuple(int(index) for index in np.argwhere(~np.isfinite(found))[0])
+    return f"{found[at]} at {at}" if at else str(found[()])
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{type(value).__name__} {text[:60]}..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +148,7 @@ def check_names(graph: Graph, given: Iterable[str], needed: Iterable[str]) -> No
     names = list(given)
     for name in names:
         if name not in graph.inputs:
-            raise UnknownNameError(f"the network has no input {name!r}; {nearest(name, graph.inputs)}")
+            raise UnknownNameError(f"the network has no input {name!r}; {nearest(str(name), graph.inputs)}")
     for name in needed:
         if name not in names:
             raise UnknownNameError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,7 +34,9 @@ class Links:
 
     def __post_init__(self) -> None:
         """Check the table and sort it."""
-        pairs = sorted(((int(i), int(j)) for i, j in self.pairs), key=lambda pair: (pair[1], pair[0]))
+        if self.inputs < 1 or self.outputs < 1:
+            raise HyperparameterError(f"links: a table needs an input map and an output map; got {self.inputs} input and {self.outputs} output maps")
+        pairs = sorted(map(_pair, self.pairs), key=lambda pair: (pair[1], pair[0]))
         for before, after in itertools.pairwise(pairs):
             if before == after:
                 raise HyperparameterError(f"links: input map {after[0]} is linked to output map {after[1]} twice; name each link once")
@@ -56,12 +59,12 @@ class Links:
     @cached_property
     def source(self) -> NDArray[np.int64]:
         """One-hot rows (links, inputs): the input map of each link."""
-        return np.eye(self.inputs, dtype=np.int64)[[i for i, _ in self.pairs]]
+        return _one_hot([i for i, _ in self.pairs], self.inputs)
 
     @cached_property
     def target(self) -> NDArray[np.int64]:
         """One-hot rows (links, outputs): the output map of each link."""
-        return np.eye(self.outputs, dtype=np.int64)[[j for _, j in self.pairs]]
+        return _one_hot([j for _, j in self.pairs], self.outputs)
 
     @classmethod
     def from_table(cls, table: ArrayLike) -> Links:
@@ -86,15 +89,20 @@ class Links:
     @classmethod
     def combinations(cls, inputs: int, size: int) -> Links:
         """One output map for each set of `size` input maps: 2 for all pairs, 3 for all triplets (section 3.1)."""
+        cls._check_size(size, inputs)
         return cls._from_sets(itertools.combinations(range(inputs), size), inputs)
 
     @classmethod
     def random(cls, inputs: int, outputs: int, size: int, seed: int) -> Links:
         """Each output map sees `size` input maps, drawn from `seed`."""
-        if not 1 <= size <= inputs:
-            raise HyperparameterError(f"links: size must be between 1 and {inputs}, the number of input maps; got {size}")
+        cls._check_size(size, inputs)
         rng = np.random.default_rng(seed)
         return cls._from_sets([rng.permutation(inputs)[:size].tolist() for _ in range(outputs)], inputs)
+
+    @staticmethod
+    def _check_size(size: int, inputs: int) -> None:
+        if not 1 <= size <= inputs:
+            raise HyperparameterError(f"links: size must be between 1 and {inputs}, the number of input maps; got {size}")
 
     @classmethod
     def _from_sets(cls, sets: Iterable[Iterable[int]], inputs: int) -> Links:
@@ -108,6 +116,20 @@ class Links:
 
     def __repr__(self) -> str:
         return f"Links.from_rows({self.to_rows()!r})"
+
+
+def _pair(link: Any) -> tuple[int, int]:
+    try:
+        i, j = map(operator.index, link)
+    except (TypeError, ValueError):
+        raise HyperparameterError(f"links: a link is a pair of integers (input map, output map); got {link!r}") from None
+    return i, j
+
+
+def _one_hot(places: list[int], size: int) -> NDArray[np.int64]:
+    rows = np.eye(size, dtype=np.int64)[places]
+    rows.flags.writeable = False
+    return rows
 
 
 LENET5_LINKS: Final = Links.from_rows(("XOOOXXXOOXXXXOXX", "XXOOOXXXOOXXXXOX", "XXXOOOXXXOOXOXXX", "OXXXOOXXXXOOXOXX", "OOXXXOOXXXXOXXOX", "OOOXXXOOXXXXOXXX"))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from . import _axes
 from ._axes import Shape
-from ._declaration import Declaration, check_axes, check_names, parse
+from ._declaration import Declaration, check, parse
 from ._errors import DeclarationError, ShapeError
 from ._hyper import PerAxis, hyperparameters
 from ._links import as_plain
@@ -62,15 +62,7 @@ class Op(abc.ABC):
             raise DeclarationError(f"{who}.name must be an identifier; got {cls.name!r}")
         if not hasattr(cls, "inputs"):
             raise DeclarationError(f"{who} must declare inputs: a mapping of names to axes")
-        groups = [getattr(cls, group) for group in ("inputs", "params", "constants")]
-        for group, declared in zip(("inputs", "params", "constants"), groups, strict=True):
-            if not isinstance(declared, (Mapping, property)):
-                raise DeclarationError(f"{who}.{group} must be a mapping of names to axes; got {declared!r}")
-        if all(isinstance(declared, Mapping) for declared in groups):
-            names = [name for declared in groups for name in declared]
-            check_names(cls, "forward", names, ["self"])
-            check_names(cls, "formula", names, ["self", "at"])
-        check_axes(cls)
+        check(cls, cls)
         taken = list(inspect.signature(cls.backward).parameters)[1:]
         if taken not in (["dy", "saved"], ["dy", "saved", "wanted"]):
             raise DeclarationError(f"{who}.backward takes ({', '.join(taken)}); wanted (dy, saved) or (dy, saved, wanted)")
@@ -112,6 +104,7 @@ class Op(abc.ABC):
     @cached_property
     def declaration(self) -> Declaration:
         """The axes of every array with this operation's hyperparameters in place."""
+        check(type(self), self)
         hypers = hyperparameters(type(self))
         per_axis = [name for name, hyper in hypers.items() if hyper.kind is PerAxis]
         known: dict[str, Any] = {}

@@ -23,7 +23,7 @@ class Optimizer(abc.ABC):
 
     def __init_subclass__(cls) -> None:
         """Hold the name to the form that a registry needs."""
-        if "name" in cls.__dict__ and not cls.name.isidentifier():
+        if "name" in cls.__dict__ and not (isinstance(cls.name, str) and cls.name.isidentifier()):
             raise DeclarationError(f"{cls.__qualname__}.name must be an identifier; got {cls.name!r}")
 
     def __post_init__(self) -> None:

@@ -10,28 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from . import _inputs
 from ._axes import Shape
-from ._errors import DTypeError, NonFiniteError, ShapeError, UnknownNameError, nearest
+from ._errors import DTypeError, HyperparameterError, NonFiniteError, ShapeError, UnknownNameError, nearest
+from ._inputs import as_array, float_type, integer, want
 from ._op import Array
 from ._param import ROLES, Initialiser
 
 if TYPE_CHECKING:
     from ._graph import Graph
-
-DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-"""The element types that networks run in."""
-
-
-def float_type(dtype: DTypeLike, who: str) -> np.dtype[Any]:
-    """Return the element type.
-
-    Raises:
-        DTypeError: it is not float32 or float64.
-    """
-    found = np.dtype(dtype)
-    if found not in DTYPES:
-        raise DTypeError(f"{who} must be float32 or float64; got {found}; convert with .astype(np.float32)")
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +57,7 @@ class Layout:
             UnknownNameError: there is none.
         """
         if name not in self.slots:
-            raise UnknownNameError(f"no parameter array is called {name!r}; {nearest(name, self.slots)}")
+            raise UnknownNameError(f"no parameter array is called {name!r}; {nearest(str(name), self.slots)}")
         return self.slots[name]
 
     def views(self, vector: Array) -> dict[str, Array]:
@@ -108,19 +95,47 @@ class Parameters(Mapping[str, Array]):
             ShapeError: an initialiser returned another shape than it was asked for.
             NonFiniteError: it returned a NaN or an infinity.
         """
-        found, given = float_type(dtype, "parameters"), dict(initial or {})
-        for name in given:
-            if name not in graph.arrays and name not in ROLES:
-                raise UnknownNameError(f"initial: {name!r} is no parameter array and no role; {nearest(name, [*graph.arrays, *ROLES])}")
-        rng = np.random.default_rng(seed)
+        found, given = float_type(dtype, "parameters"), check_initial(initial, graph)
+        rng = np.random.default_rng(integer(seed, "Parameters.initialise: seed", 0))
         layout = Layout.of(graph)
         vector = np.empty(layout.size, found)
         for name, array in graph.arrays.items():
             start = given.get(name, given.get(array.role, array.initial))
             slot = layout.slots[name]
-            drawn = np.asarray(start(array.shape, array.fan_in, array.fan_out, rng))
-            vector[slot.start : slot.stop] = _fitting(drawn.astype(found), name, slot, found).reshape(-1)
+            drawn = as_array(start(array.shape, array.fan_in, array.fan_out, rng), f"the initialiser of {name!r}: its answer")
+            drawn = drawn.astype(found) if drawn.dtype.kind == "f" else drawn
+            vector[slot.start : slot.stop] = _fitting(drawn, name, slot, found).reshape(-1)
         return cls(layout, vector)
+
+    @classmethod
+    def of_arrays(cls, graph: Graph, arrays: Mapping[str, Array]) -> Parameters:
+        """Return the parameters of a graph with these entries, one array for each name.
+
+        Raises:
+            ShapeError: an array is missing, unknown, or of another shape than the graph's.
+            DTypeError: they are not all float32 or all float64.
+            NonFiniteError: one holds a NaN or an infinity.
+        """
+        layout = Layout.of(graph)
+        for name in {**layout.slots, **arrays}:
+            if name not in arrays or name not in layout.slots:
+                lacks = "is missing" if name in layout.slots else "is not one of the graph's"
+                raise ShapeError(f"the arrays are those of another graph: {name!r} {lacks}; the graph has {', '.join(layout.slots) or 'none'}")
+        found = float_type(next(iter(arrays.values())).dtype, "parameters") if arrays else np.dtype(np.float32)
+        vector = np.empty(layout.size, found)
+        for name, slot in layout.slots.items():
+            if arrays[name].dtype != found:
+                raise DTypeError(f"parameter {name!r} must be {found}, as the other ones; got {arrays[name].dtype}; convert with .astype(np.{found})")
+            vector[slot.start : slot.stop] = _fitting(arrays[name], name, slot, found).reshape(-1)
+        return cls(layout, vector)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles go through the constructor, so that arrays stay views of the vector."""
+        return type(self), (self.layout, self.vector)
+
+    def get(self, name: str, default: Any = None, /) -> Any:
+        """Return the array called `name`, or `default`."""
+        return self._views.get(name, default)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -168,10 +183,11 @@ class Parameters(Mapping[str, Array]):
             DTypeError: it does not hold real numbers, or is float64 where the parameters are float32.
             NonFiniteError: it holds a NaN or an infinity.
         """
+        want(arrays, (Mapping, type(None)), "replace: arrays", "a mapping of names to arrays", UnknownNameError)
         vector = self.vector.copy()
         for name, array in {**(arrays or {}), **named}.items():
             slot = self.layout.slot(name)
-            vector[slot.start : slot.stop] = _fitting(np.asarray(array), name, slot, self.dtype).reshape(-1)
+            vector[slot.start : slot.stop] = _fitting(as_array(array, f"parameter {name!r}"), name, slot, self.dtype).reshape(-1)
         return Parameters(self.layout, vector)
 
     def with_vector(self, vector: ArrayLike) -> Parameters:
@@ -182,7 +198,7 @@ class Parameters(Mapping[str, Array]):
             DTypeError: it has another element type.
             NonFiniteError: it holds a NaN or an infinity; the message names the array.
         """
-        found = np.asarray(vector)
+        found = as_array(vector, "the vector")
         if found.shape != (self.layout.size,):
             raise ShapeError(f"the vector of these parameters has shape ({self.layout.size},); got {found.shape}")
         if found.dtype != self.dtype:
@@ -208,11 +224,13 @@ class Parameters(Mapping[str, Array]):
         Source: Bouvrie 2006, sections 2.2 and 4.2.
         """
         if not isinstance(rates, Mapping):
-            return np.full(self.layout.size, rates, self.dtype)
+            if np.ndim(checked := _rate(rates, "the network")):
+                raise ShapeError(f"rates: a number or a mapping was wanted; got an array of shape {checked.shape}")
+            return np.full(self.layout.size, checked, self.dtype)
         layers = dict.fromkeys(node for slot in self.layout.slots.values() for node in slot.nodes)
         for name in rates:
             if name not in self.layout.slots and name not in layers:
-                raise UnknownNameError(f"rates: no layer with parameters and no array is called {name!r}; {nearest(name, [*self.layout.slots, *layers])}")
+                raise UnknownNameError(f"rates: no layer with parameters and no array is called {name!r}; {nearest(str(name), [*self.layout.slots, *layers])}")
         vector = np.empty(self.layout.size, self.dtype)
         for name, slot in self.layout.slots.items():
             found = [rates[name]] if name in rates else [rates[node] for node in slot.nodes if node in rates]
@@ -220,13 +238,34 @@ class Parameters(Mapping[str, Array]):
                 found = [default]
             if not found:
                 raise UnknownNameError(f"rates: nothing is given for {name!r}; add it, its layer {slot.nodes[0]!r}, or a default")
-            if any(not np.array_equal(rate, found[0]) for rate in found):
+            if any(not np.array_equal(_rate(rate, repr(name)), found[0]) for rate in found):
                 raise UnknownNameError(f"rates: {name!r} is shared by {', '.join(slot.nodes)}, which have different rates; give one for {name!r}")
-            rate = np.asarray(found[0])
+            rate = _rate(found[0], repr(name))
             if rate.shape not in ((), slot.shape):
                 raise ShapeError(f"rates: {name!r} needs a number or an array of shape {slot.shape}; got shape {rate.shape}")
             vector[slot.start : slot.stop] = np.broadcast_to(rate, slot.shape).reshape(-1)
         return vector
+
+
+def check_initial(initial: Any, graph: Graph) -> dict[str, Initialiser]:
+    """Return initialisers by array name or role.
+
+    Raises:
+        HyperparameterError: they are no mapping, or one cannot be called.
+        UnknownNameError: a key is no array and no role.
+    """
+    want(initial, (Mapping, type(None)), "initial", "a mapping of array names or roles to initialisers", HyperparameterError)
+    given = dict(initial or {})
+    for name, start in given.items():
+        if name not in graph.arrays and name not in ROLES:
+            raise UnknownNameError(f"initial: {name!r} is no parameter array and no role; {nearest(str(name), [*graph.arrays, *ROLES])}")
+        if not callable(start) or isinstance(start, type):
+            raise HyperparameterError(f"initial: {name!r} needs an initialiser, such as Constant(0.25) or GlorotUniform(); got {start!r}")
+    return given
+
+
+def _rate(value: Any, who: str) -> Array:
+    return _inputs.rates(value, f"rates: the rate of {who}")
 
 
 def _fitting(array: Array, name: str, slot: Slot, dtype: np.dtype[Any]) -> Array:

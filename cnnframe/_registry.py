@@ -48,9 +48,16 @@ class Skipped:
 class Registry(Mapping[str, Any]):
     """Classes by name, with the plugins that were skipped."""
 
+    __slots__ = ("_entries", "_skipped")
+
     def __init__(self, entries: Mapping[str, Entry], skipped: tuple[Skipped, ...] = ()) -> None:
         self._entries = MappingProxyType(dict(entries))
-        self.skipped = skipped
+        self._skipped = skipped
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The plugins that could not be imported."""
+        return self._skipped
 
     def __getitem__(self, name: str) -> Any:
         return self.entry(name).cls
@@ -60,6 +67,11 @@ class Registry(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The class under `name`, or `default`."""
+        entry = self._entries.get(name)
+        return default if entry is None else entry.cls
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -76,7 +88,7 @@ class Registry(Mapping[str, Any]):
         try:
             return self._entries[name]
         except KeyError:
-            raise UnknownNameError(f"nothing is registered as {name!r}; {nearest(name, self._entries)}") from None
+            raise UnknownNameError(f"nothing is registered as {name!r}; {nearest(str(name), self._entries)}") from None
 
     def operations(self) -> dict[str, type[Op]]:
         """All but the optimizers."""
@@ -116,14 +128,12 @@ def load(*extra: Any, entry_points: bool = True, strict: bool = False) -> Regist
     if entry_points:
         for distribution, point in _entry_points():
             plugin = _import(distribution, point, skipped)
-            if plugin is not None and not manager.is_registered(plugin):
-                manager.register(plugin, name=f"{distribution.name}:{point.name}")
-                origins[id(plugin)] = (distribution.name, distribution.version)
+            if plugin is not None:
+                _register(manager, plugin, _source(distribution), origins)
     if strict and skipped:
         raise PluginError(str(skipped[0]))
     for plugin in extra:
-        manager.register(plugin)
-        origins[id(plugin)] = (getattr(plugin, "__name__", type(plugin).__qualname__), "")
+        _register(manager, plugin, (getattr(plugin, "__name__", type(plugin).__qualname__), ""), origins)
     _check_hooks(manager, origins)
     entries: dict[str, Entry] = {}
     for kind in KINDS:
@@ -132,6 +142,21 @@ def load(*extra: Any, entry_points: bool = True, strict: bool = False) -> Regist
             for cls in _offered(call, kind, distribution_name):
                 _admit(Entry(cls, kind, distribution_name, version), entries)
     return Registry(entries, tuple(skipped))
+
+
+def _register(manager: pluggy.PluginManager, plugin: Any, source: tuple[str, str], origins: dict[int, tuple[str, str]]) -> None:
+    if id(plugin) in origins:
+        return
+    try:
+        manager.register(plugin, name=f"{source[0]}:{len(origins)}")
+    except pluggy.PluginValidationError as error:
+        raise PluginError(f"{source[0]}: a hook does not fit: {' '.join(str(error).split())}") from error
+    origins[id(plugin)] = source
+
+
+def _source(distribution: Any) -> tuple[str, str]:
+    """Name and version; an interrupted installation leaves neither."""
+    return distribution.name or "a distribution without metadata", distribution.version or ""
 
 
 def _entry_points() -> list[tuple[Any, Any]]:
@@ -143,7 +168,7 @@ def _entry_points() -> list[tuple[Any, Any]]:
         for point in distribution.entry_points:
             if point.group == _hookspecs.PROJECT:
                 # The first on the path shadows later ones of the same name, as an import would.
-                found.setdefault((distribution.name, point.name), (distribution, point))
+                found.setdefault((_source(distribution)[0], point.name), (distribution, point))
     return [found[key] for key in sorted(found, key=lambda key: (key[0] != _hookspecs.PROJECT, key))]
 
 
@@ -151,9 +176,9 @@ def _import(distribution: Any, point: Any, skipped: list[Skipped]) -> Any:
     try:
         return point.load()
     except DeclarationError as error:
-        skipped.append(Skipped(point.name, distribution.name, str(error)))
+        skipped.append(Skipped(point.name, _source(distribution)[0], str(error)))
     except (Exception, SystemExit) as error:  # noqa: BLE001 # whatever a stranger's module raises, the others still load
-        skipped.append(Skipped(point.name, distribution.name, f"{type(error).__name__}: {error}"))
+        skipped.append(Skipped(point.name, _source(distribution)[0], f"{type(error).__name__}: {error}"))
     return None
 
 
@@ -172,7 +197,7 @@ def _offered(call: Any, kind: str, where: str) -> list[Any]:
         return list(call.function())
     except CnnframeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{where}: the hook cnnframe_{kind} failed: {type(error).__name__}: {error}") from error
 
 
@@ -184,7 +209,10 @@ def _admit(entry: Entry, entries: dict[str, Entry]) -> None:
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing or not hasattr(cls, "name"):
         raise DeclarationError(f"{entry.distribution}: {here} lacks {', '.join(missing) or 'a name'}")
-    hyperparameters(cls)
+    try:
+        hyperparameters(cls)
+    except DeclarationError as error:
+        raise DeclarationError(f"{entry.distribution}: {error}") from None
     other = entries.get(cls.name)
     if other is not None:
         theirs = f"{other.cls.__module__}.{other.cls.__qualname__}"

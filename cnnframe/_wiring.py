@@ -72,22 +72,15 @@ def connect(nodes: tuple[Node, ...], inputs: Mapping[str, str]) -> tuple[tuple[N
         GraphError: a name is used twice, an input is missing, or nodes wait for each other.
         UnknownNameError: a source, input or constant that does not exist.
     """
-    outputs: dict[str, dict[str, str]] = {}
-    for node in nodes:
-        if node.name in outputs:
-            raise GraphError(f"two nodes are called {node.name!r}; rename one")
-        outputs[node.name] = {name: node.name if name == "y" else f"{node.name}.{name}" for name in node.op.declaration.outputs}
-    for name in inputs:
-        if name in outputs or any(name in made.values() for made in outputs.values()):
-            raise GraphError(f"{name!r} is a graph input and a node; rename one")
-        if name in RESERVED:
-            raise GraphError(f"a graph input cannot be called {name!r}, which is a keyword of the executor; rename it")
-    if not nodes:
-        raise GraphError("a graph needs at least one node")
+    outputs = _named(nodes, inputs)
     inferred: dict[str, tuple[str, str]] = {}
     bare = Wires({}, outputs, {})
     sources = {node.name: _sources(node, bare, inputs, inferred) for node in nodes}
     ordered = _order(nodes, sources, outputs)
+    read = {source for found in sources.values() for source in found.values()}
+    unread = [name for name in inputs if name not in read]
+    if unread:
+        raise GraphError(f"no node reads the graph input {unread[0]!r}; wire it to a node or leave it out")
     for node in nodes:
         for name, source in sources[node.name].items():
             reads = next((other for other in nodes if source in outputs[other.name].values()), None)
@@ -96,12 +89,31 @@ def connect(nodes: tuple[Node, ...], inputs: Mapping[str, str]) -> tuple[tuple[N
     return ordered, Wires(sources, outputs, inferred)
 
 
+def _named(nodes: tuple[Node, ...], inputs: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The array behind each output of each node, once no name is used twice."""
+    outputs: dict[str, dict[str, str]] = {}
+    for node in nodes:
+        if node.name in outputs:
+            raise GraphError(f"two nodes are called {node.name!r}; rename one")
+        outputs[node.name] = {name: node.name if name == "y" else f"{node.name}.{name}" for name in node.op.declaration.outputs}
+    for name in inputs:
+        if not isinstance(name, str) or not name:
+            raise GraphError(f"a graph input needs a name; got {name!r}")
+        if name in outputs or any(name in made.values() for made in outputs.values()):
+            raise GraphError(f"{name!r} is a graph input and a node; rename one")
+        if name in RESERVED:
+            raise GraphError(f"a graph input cannot be called {name!r}, which is a keyword of the executor; rename it")
+    if not nodes:
+        raise GraphError("a graph needs at least one node")
+    return outputs
+
+
 def _sources(node: Node, wires: Wires, inputs: Mapping[str, str], inferred: dict[str, tuple[str, str]]) -> dict[str, str]:
     op = node.op
     wanted = [*op.declaration.inputs, *op.declaration.constants]
     for name in node.inputs:
         if name not in wanted:
-            raise UnknownNameError(f"node {node.name!r}: {op.name} has no input {name!r}; {nearest(name, wanted)}")
+            raise UnknownNameError(f"node {node.name!r}: {op.name} has no input {name!r}; {nearest(str(name), wanted)}")
     found = {}
     for name in wanted:
         if name not in node.inputs:
@@ -168,9 +180,13 @@ def _check_axes(name: str, axes: Any) -> None:
         parsed = _axes.parse(axes)
     except CnnframeError as error:
         raise GraphError(f"graph input {name!r}: {error}") from None
+    if len([axis for axis in parsed if axis.expr is not None and BATCH in axis.expr.names()]) > 1:
+        raise GraphError(f"graph input {name!r}: one axis is the batch and has the letter n; got {axes!r}")
     for axis in parsed:
         if axis.expr is None or axis.repeated or axis.expr.names() - {BATCH}:
             raise GraphError(f"graph input {name!r}: axes must be integers and the letter n for the batch, as in 'n 1 16 16'; got {axes!r}")
+        if not axis.expr.names() and axis.expr({}) < 1:
+            raise GraphError(f"graph input {name!r}: an axis must be at least 1; got {axes!r}")
 
 
 def shape_at(axes: str, batch: int, who: str) -> Shape:

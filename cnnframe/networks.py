@@ -13,8 +13,10 @@ from numpy.typing import DTypeLike, NDArray
 from . import targets
 from ._errors import HyperparameterError, UnknownNameError, nearest
 from ._graph import Graph
+from ._inputs import want
 from ._param import Constant, Initialiser
 from ._registry import Registry
+from .data import check_labels
 
 LOSSES: Final = ("squared_error", "softmax_cross_entropy")
 
@@ -61,6 +63,9 @@ def bouvrie(registry: Registry, loss: str = "squared_error", *, maps: tuple[int,
     """
     if loss not in LOSSES:
         raise HyperparameterError(f"bouvrie: loss must be one of {', '.join(LOSSES)}; got {loss!r}")
+    want(registry, Registry, "bouvrie: registry", "a Registry, such as cnnframe.load()", HyperparameterError)
+    if not isinstance(maps, (tuple, list)) or len(maps) != 2:
+        raise HyperparameterError(f"bouvrie: maps must be two integers, one for each convolution; got {maps!r}")
     make = registry.make
     act = make("scaled_tanh")
     layers = [make("conv", maps=maps[0], size=5), act, make("subsample", size=2), act]
@@ -73,9 +78,11 @@ def bouvrie(registry: Registry, loss: str = "squared_error", *, maps: tuple[int,
 
 def code(labels: Any, loss: str, classes: int = 10, dtype: DTypeLike = np.float32) -> NDArray[Any]:
     """Return the targets that a network of the box takes with a loss: -1 and +1, or class indices."""
+    if loss not in LOSSES:
+        raise HyperparameterError(f"code: loss must be one of {', '.join(LOSSES)}; got {loss!r}")
     if loss == "squared_error":
         return targets.one_hot(labels, classes, -1.0, 1.0, dtype)
-    return np.asarray(labels)
+    return check_labels(labels, classes)
 
 
 # A subsampling layer starts as the mean of its blocks of four, beta = 1/4.
@@ -103,5 +110,5 @@ def network(name: str) -> Network:
         UnknownNameError: there is none; the nearest known name is in the message.
     """
     if name not in NETWORKS:
-        raise UnknownNameError(f"no network is called {name!r}; {nearest(name, NETWORKS)}")
+        raise UnknownNameError(f"no network is called {name!r}; {nearest(str(name), NETWORKS)}")
     return NETWORKS[name]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ._errors import DataError
-from ._parameters import float_type
+from ._inputs import as_array, float_type, want
 from .data import check_labels
 
 
@@ -22,6 +22,8 @@ def one_hot(labels: Any, classes: int, low: float = 0.0, high: float = 1.0, dtyp
         DataError: labels out of range, or `low` is not below `high`.
     """
     found = check_labels(labels, classes)
+    for name, value in (("low", low), ("high", high)):
+        want(value, (int, float, np.number), f"one_hot: {name}", "a number", DataError)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise DataError(f"one_hot: low must be below high; got {low} and {high}")
     coded = np.full((len(found), classes), low, float_type(dtype, "targets"))
@@ -35,7 +37,7 @@ def labels_of(outputs: Any) -> NDArray[np.int64]:
     Raises:
         DataError: the array does not have two axes.
     """
-    array = np.asarray(outputs)
+    array = as_array(outputs, "labels_of: outputs")
     if array.ndim != 2 or array.shape[1] < 1:
         raise DataError(f"labels_of: outputs must have axes (n, classes); got shape {array.shape}")
     labels: NDArray[np.int64] = array.argmax(axis=1)
@@ -44,7 +46,7 @@ def labels_of(outputs: Any) -> NDArray[np.int64]:
 
 def is_coding(targets: Any) -> bool:
     """Whether targets (n, classes) hold two values, the higher one once in each row."""
-    array = np.asarray(targets)
+    array = as_array(targets, "is_coding: targets")
     if array.ndim != 2 or array.shape[1] < 2 or not len(array):
         return False
     low, high = array.min(), array.max()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from typing import Any
 
 import typer
@@ -23,11 +26,18 @@ class Commands(TyperGroup):
             self.commands.setdefault(name, Lazy(name, point))
 
     def invoke(self, ctx: Any) -> Any:
-        """Turn an error of this project into one line and exit code 2."""
+        """Turn an error of this project, or of what the output goes to, into one line and exit code 2."""
         try:
             return TyperGroup.invoke(self, ctx)
         except CnnframeError as error:
             typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            # What could not be written is still in the buffer, and Python would fail on it once more at its exit.
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            with contextlib.suppress(OSError):
+                typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2) from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from .. import networks
 from .._errors import HyperparameterError, UnknownNameError, nearest
+from .._inputs import integer
 from .._registry import Registry, load
 from ..data import Split, digits16
 from ..training import Decay, History, RunFolder, Trainer
@@ -31,7 +33,7 @@ def train(
     """Train a network on the embedded digits.
 
     They are doubled to 16x16; the network is tested on those held out after each epoch.
-    What is left out comes from the network's recipe. The folder of the run gets network.json and history.json.
+    What is left out comes from the network's recipe. The folder of the run gets network.json, history.json and parameters.npz.
     """
     if online and batch_size not in (None, 1):
         raise typer.BadParameter("--online means a batch size of 1; leave one of the two out", param_hint="--online")
@@ -40,7 +42,12 @@ def train(
     split = digits16()
     folder = RunFolder.create(network, run_folder)
     folder.write_network(job.trainer.graph, job.recipe, {registry.entry(name).distribution: registry.entry(name).version for name in registry})
-    history = _fit(job, split, folder, as_json)
+    done: list[int] = []
+    try:
+        history = _fit(job, split, folder, as_json, done)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted after epoch {done[-1] if done else 0}; run folder: {folder.path}", err=True)
+        raise typer.Exit(130) from None
     last = history.epochs[-1]
     count = len(split.test_labels)
     wrong = round((last.test_error or 0) * count)
@@ -49,7 +56,8 @@ def train(
         result = {"network": network, "recipe": job.recipe, "right": count - wrong, "count": count, "test_error": last.test_error, "seconds": seconds}
         typer.echo(json.dumps({**result, "run_folder": str(folder.path), **history.to_dict()}, indent=2))
     else:
-        typer.echo(f"{100 * (1 - wrong / count):.1f} % right on {count} held-out digits ({wrong} wrong) after {last.number} epochs in {seconds:.1f} s")
+        epoch = "1 epoch" if last.number == 1 else f"{last.number} epochs"
+        typer.echo(f"{100 * (1 - wrong / count):.1f} % right on {count} held-out digits ({wrong} wrong) after {epoch} in {seconds:.1f} s")
         typer.echo(f"run folder: {folder.path}")
 
 
@@ -70,10 +78,10 @@ class _Job:
         if loss not in network.recipes:
             raise UnknownNameError(f"{name} is not trained with the loss {loss!r}; {nearest(loss, network.recipes)}")
         usual = network.recipes[loss]
-        batch = usual.batch_size if batch_size is None else batch_size
+        batch = integer(usual.batch_size if batch_size is None else batch_size, "the batch size", 1)
         first = usual.rate * min(1.0, batch / usual.batch_size) if rate is None else rate
-        if not first > 0:
-            raise HyperparameterError(f"the rate must be greater than 0; got {first}")
+        if not (first > 0 and math.isfinite(first)):
+            raise HyperparameterError(f"the rate must be greater than 0; got {first}; give a finite number")
         epochs = usual.epochs if epochs is None else epochs
         if epochs < 1:
             raise HyperparameterError(f"the number of epochs must be at least 1; got {epochs}")
@@ -95,7 +103,7 @@ class _Job:
         return cls(trainer, epochs, loss, recipe)
 
 
-def _fit(job: _Job, split: Split, folder: RunFolder, as_json: bool) -> History:
+def _fit(job: _Job, split: Split, folder: RunFolder, as_json: bool, done: list[int]) -> History:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -114,7 +122,9 @@ def _fit(job: _Job, split: Split, folder: RunFolder, as_json: bool) -> History:
 
         def on_epoch(history: History) -> None:
             folder.write_history(history)
+            folder.write_parameters(history.parameters)
             last = history.epochs[-1]
+            done.append(last.number)
             console.print(
                 f"epoch {last.number:3d}/{job.epochs}  train loss {last.train_loss:.4f}  test loss {last.test_loss:.4f}"
                 f"  test error {100 * (last.test_error or 0):.1f} %  {last.seconds:.2f} s",

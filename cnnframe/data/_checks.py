@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import DataError
+from .._inputs import as_array, integer
 
 
 def check_images(images: Any, who: str = "images") -> NDArray[Any]:
@@ -16,7 +17,7 @@ def check_images(images: Any, who: str = "images") -> NDArray[Any]:
     Raises:
         DataError: they are no numbers, have fewer than three axes, are none, or hold a NaN or an infinity.
     """
-    array = np.asarray(images)
+    array = as_array(images, who)
     if array.dtype.kind not in "fiu":
         raise DataError(f"{who} must be real numbers; got {array.dtype}")
     if array.ndim < 3:
@@ -35,7 +36,7 @@ def check_labels(labels: Any, classes: int, count: int | None = None, who: str =
     Raises:
         DataError: they are no integers, not one for each of `count` examples, or out of range.
     """
-    array = np.asarray(labels)
+    array, classes = as_array(labels, who), integer(classes, f"{who}: classes", 1)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DataError(f"{who} must be a vector of integers; got {array.dtype} of shape {array.shape}")
     if count is not None and len(array) != count:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .._errors import DataError
+from .._inputs import float_type
 from ._checks import check_images, check_labels
 from ._normalise import Standardiser, double
 from ._split import Split, split
@@ -46,8 +47,9 @@ def digits16(dtype: DTypeLike = np.float32, test: float = 0.2, seed: int = 0) ->
 
     Source: Bouvrie 2006, section 2.1 (normalisation) and 3.1.1 (up).
     """
+    found = float_type(dtype, "digits16: dtype")
     images, labels = digits()
     parts = split(images, labels, test=test, seed=seed)
     rule = Standardiser.fit(parts.train_images, per="all")
-    doubled = [double(rule(part).astype(dtype)) for part in (parts.train_images, parts.test_images)]
+    doubled = [double(rule(part).astype(found)) for part in (parts.train_images, parts.test_images)]
     return Split(doubled[0], parts.train_labels, doubled[1], parts.test_labels)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import DataError
+from .._inputs import as_array, integer, want
 from ._checks import check_images, check_labels
 
 
@@ -25,12 +26,15 @@ def split(images: Any, labels: Any, *, test: float = 0.2, seed: int = 0) -> Spli
 
     Raises:
         DataError: images and labels do not fit, `test` is not between 0 and 1, or a part would be empty.
+        HyperparameterError: `seed` is no integer of at least 0.
     """
     array = check_images(images)
-    found = check_labels(labels, int(np.max(labels, initial=0)) + 1 if np.asarray(labels).dtype.kind in "iu" else 1, len(array))
+    labels = as_array(labels, "labels")
+    found = check_labels(labels, max(1, int(np.max(labels, initial=0)) + 1) if labels.dtype.kind in "iu" else 1, len(array))
+    want(test, (int, float, np.number), "split: test", "a part between 0 and 1", DataError)
     if not 0 < test < 1:
         raise DataError(f"split: test must be a part between 0 and 1; got {test}")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(integer(seed, "split: seed", 0))
     held = np.zeros(len(array), dtype=bool)
     for label in np.unique(found):
         members = rng.permutation(np.flatnonzero(found == label))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _inputs
 from .._errors import HyperparameterError, ShapeError
 from .._parameters import Parameters
 
@@ -21,7 +22,7 @@ class Decay:
     """A rate that is multiplied by `factor` after each epoch; for a mapping, every rate in it.
 
     Raises:
-        HyperparameterError: `factor` is not in (0, 1].
+        HyperparameterError: `factor` is not in (0, 1], or a rate is negative or not finite.
     """
 
     rate: float | Mapping[str, Any]
@@ -29,6 +30,9 @@ class Decay:
 
     def __post_init__(self) -> None:
         """Hold the factor to its bounds."""
+        _inputs.want(self.factor, (int, float, np.number), "Decay: factor", "a number", HyperparameterError)
+        for rate in self.rate.values() if isinstance(self.rate, Mapping) else (self.rate,):
+            _inputs.rates(rate, "Decay: rate")
         if not 0 < self.factor <= 1:
             raise HyperparameterError(f"Decay: factor must be greater than 0 and at most 1; got {self.factor!r}")
 
@@ -48,13 +52,8 @@ def rate_at(rate: Rate | Schedule, epoch: int, parameters: Parameters) -> Any:
     """
     now = rate(epoch) if callable(rate) else rate
     if isinstance(now, Mapping):
-        now = parameters.spread(now)
-    elif np.ndim(now) and np.shape(now) != parameters.vector.shape:
-        raise ShapeError(f"rate: a vector needs one entry for each of {parameters.vector.size} weights; got shape {np.shape(now)}; use a mapping for layers")
-    try:
-        good = bool(np.all(np.isfinite(now)) and np.all(np.asarray(now) >= 0))
-    except TypeError:
-        good = False
-    if not good:
-        raise HyperparameterError(f"rate must be finite and at least 0 in epoch {epoch + 1}; got {now!r}")
-    return now if np.ndim(now) else float(now)
+        return parameters.spread(now)
+    found = _inputs.rates(now, "rate", f" in epoch {epoch + 1}")
+    if found.ndim and found.shape != parameters.vector.shape:
+        raise ShapeError(f"rate: a vector needs one entry for each of {parameters.vector.size} weights; got shape {found.shape}; use a mapping for layers")
+    return found if found.ndim else float(found)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
 import sys
-import tempfile
+import uuid
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,8 @@ import numpy as np
 
 from .._errors import RunError
 from .._graph import Graph
+from .._op import Array
+from .._parameters import Parameters
 from ._history import History
 
 
@@ -64,19 +69,57 @@ class RunFolder:
         """Write history.json: loss, error and time of each epoch so far."""
         self._write("history.json", history.to_dict())
 
+    def write_parameters(self, parameters: Parameters) -> None:
+        """Write parameters.npz: each array under its name, as `numpy.load` reads them."""
+        buffer = io.BytesIO()
+        # As numpy.savez does it, which takes an array called "file" for its own argument.
+        with zipfile.ZipFile(buffer, "w") as stored:
+            for name, array in parameters.items():
+                with stored.open(f"{name}.npy", "w") as file:
+                    np.lib.format.write_array(file, array, allow_pickle=False)
+        self._write_bytes("parameters.npz", buffer.getvalue())
+
+    def read_parameters(self, graph: Graph) -> Parameters:
+        """Return the parameters in parameters.npz, which are those of `graph`.
+
+        Raises:
+            RunError: the file is not there, damaged, or something else.
+            ShapeError: the arrays are those of another graph.
+            DTypeError: they are not all float32 or all float64.
+            NonFiniteError: one holds a NaN or an infinity.
+        """
+        path = self.path / "parameters.npz"
+        try:
+            with zipfile.ZipFile(path) as stored:
+                arrays = {name.removesuffix(".npy"): _array(stored.read(name)) for name in stored.namelist()}
+        except FileNotFoundError:
+            raise RunError(f"{path} is not there; write it with RunFolder.write_parameters, or choose the folder of a finished run") from None
+        except (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            raise RunError(f"{path} does not hold parameters, or is damaged: {error}; train again or choose another folder") from error
+        return Parameters.of_arrays(graph, arrays)
+
     def _write(self, name: str, data: Any) -> None:
-        target = self.path / name
         try:
             text = json.dumps(data, indent=2, allow_nan=False) + "\n"
-            descriptor, temporary = tempfile.mkstemp(dir=self.path, prefix=f".{name}.")
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{self.path / name} cannot be written: {error}") from error
+        self._write_bytes(name, text.encode())
+
+    def _write_bytes(self, name: str, data: bytes) -> None:
+        target, temporary = self.path / name, self.path / f".{name}.{uuid.uuid4().hex}"
+        try:
             try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(text)
+                with temporary.open("xb") as file:
+                    file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                Path(temporary).replace(target)
+                temporary.replace(target)
             except BaseException:
-                Path(temporary).unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
                 raise
-        except (OSError, ValueError, TypeError) as error:
+        except OSError as error:
             raise RunError(f"{target} cannot be written: {error}") from error
+
+
+def _array(data: bytes) -> Array:
+    return np.asarray(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))

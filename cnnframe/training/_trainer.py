@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,15 +13,17 @@ from numpy.typing import DTypeLike, NDArray
 
 from .. import _inputs
 from .. import targets as codings
+from .._axes import BATCH
 from .._errors import DataError, GraphError, HyperparameterError, NonFiniteError
 from .._executor import Executor
 from .._graph import Graph
-from .._op import Array
+from .._op import Array, Op
 from .._optimizer import Optimizer
 from .._param import Initialiser
-from .._parameters import Parameters
+from .._parameters import Layout, Parameters, check_initial
+from .._plan import Plan
 from ._history import Epoch, Evaluation, History, State
-from ._rates import Rate, Schedule, rate_at
+from ._rates import Decay, Rate, Schedule, rate_at
 
 Examples = Mapping[str, Any]
 """Arrays by graph input, such as {"x": images, "t": targets}; the first axis of each is the example."""
@@ -49,10 +51,13 @@ class Trainer:
         seed: see above.
         dtype: float32 or float64.
         initial: initialisers by array name or role, as `Parameters.initialise` takes them.
+        replacements: operations by node for `evaluate` and `predict`, as `Graph.for_evaluation` takes them; what they
+            need besides is given with the examples, such as {"x": images, "batch_norm1.mean": mean, ...}.
 
     Raises:
         GraphError: the graph has no loss.
-        HyperparameterError: a batch size below 1 or a negative seed.
+        HyperparameterError: a batch size below 1, a negative seed, or a bad rate or initialiser.
+        DTypeError: the element type is neither float32 nor float64.
     """
 
     graph: Graph
@@ -62,17 +67,22 @@ class Trainer:
     seed: int = 0
     dtype: DTypeLike = np.float32
     initial: Mapping[str, Initialiser] | None = None
+    replacements: Mapping[str, Op] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
+        _inputs.want(self.graph, Graph, "Trainer: graph", "a Graph")
         if not self.graph.losses:
             raise GraphError("Trainer: the graph has no loss node; add one, as in Graph.chain(..., loss=...)")
         if not isinstance(self.optimizer, Optimizer):
             raise HyperparameterError(f"Trainer: optimizer must be an Optimizer, such as registry.make('sgd'); got {self.optimizer!r}")
         for name, low in (("batch_size", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-                raise HyperparameterError(f"Trainer: {name} must be an integer of at least {low}; got {value!r}")
+            _inputs.integer(getattr(self, name), f"Trainer: {name}", low)
+        dtype = _inputs.float_type(self.dtype, "Trainer: dtype")
+        check_initial(self.initial, self.graph)
+        if not callable(self.rate) or isinstance(self.rate, Decay):
+            layout = Layout.of(self.graph)
+            rate_at(self.rate, 0, Parameters(layout, np.zeros(layout.size, dtype)))
 
     @cached_property
     def _executor(self) -> Executor:
@@ -80,7 +90,7 @@ class Trainer:
 
     @cached_property
     def _evaluator(self) -> Executor:
-        return Executor(self.graph.for_evaluation())
+        return Executor(self.graph.for_evaluation(self.replacements))
 
     @cached_property
     def _drawn(self) -> tuple[str, ...]:
@@ -98,7 +108,7 @@ class Trainer:
         test: Examples | None = None,
         *,
         epochs: int,
-        start: State | None = None,
+        start: State | History | None = None,
         on_step: Callable[[int, int, float], None] | None = None,
         on_epoch: Callable[[History], None] | None = None,
     ) -> History:
@@ -117,12 +127,14 @@ class Trainer:
             DTypeError: examples of another element type than the network.
             NonFiniteError: the training diverged; the message names epoch, step and node.
         """
-        if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 1:
-            raise HyperparameterError(f"fit: epochs must be an integer of at least 1; got {epochs!r}")
-        arrays, count = self._examples(train, "train", self._executor, self._drawn)
+        _inputs.integer(epochs, "fit: epochs", 1)
+        needed = [name for name in self.graph.inputs if name not in self._drawn]
+        arrays, count = _examples(train, "train", self.graph, needed, self.dtype)
         if test is not None:
-            self._examples(test, "test", self._evaluator, ())
-        state = self.start() if start is None else start
+            _examples(test, "test", self._evaluator.graph, None, self.dtype)
+        state = start.state if isinstance(start, History) else self.start() if start is None else start
+        _inputs.want(state, State, "fit: start", "the state of a history", DataError)
+        self._executor.check_parameters(state.parameters)
         done: tuple[Epoch, ...] = ()
         for number in range(state.epoch + 1, state.epoch + 1 + int(epochs)):
             began = time.perf_counter()
@@ -140,12 +152,13 @@ class Trainer:
         Raises:
             DataError: examples that do not fit together or are not finite.
         """
-        arrays, count = self._examples(examples, "test", self._evaluator, ())
         graph = self._evaluator.graph
+        self._evaluator.check_parameters(parameters)
+        arrays, count = _examples(examples, "test", graph, None, parameters.dtype)
         total = 0.0
         outputs = []
         for first in range(0, count, _PIECE):
-            piece = {name: array[first : first + _PIECE] for name, array in arrays.items()}
+            piece = _part(graph, arrays, slice(first, first + _PIECE))
             found = self._evaluator.forward(parameters, [graph.output, *graph.losses], **piece)
             total += sum(float(found[name]) for name in graph.losses)
             outputs.append(found[graph.output])
@@ -153,9 +166,16 @@ class Trainer:
         return Evaluation(total / count + self._evaluator.penalty(parameters), None if wrong is None else wrong / count, wrong, count)
 
     def predict(self, parameters: Parameters, examples: Examples) -> Array:
-        """Return the network's output for examples; targets are not needed."""
-        count = len(next(iter(examples.values())))
-        pieces = ({name: array[first : first + _PIECE] for name, array in examples.items()} for first in range(0, count, _PIECE))
+        """Return the network's output for examples; targets are not needed.
+
+        Raises:
+            DataError: examples that do not fit together or are not finite.
+        """
+        graph = self._evaluator.graph
+        self._evaluator.check_parameters(parameters)
+        needed = Plan.make(graph, 1, parameters.dtype, (graph.output,)).inputs
+        arrays, count = _examples(examples, "predict", graph, needed, parameters.dtype)
+        pieces = (_part(graph, arrays, slice(first, first + _PIECE)) for first in range(0, count, _PIECE))
         return np.concatenate([self._evaluator.predict(parameters, **piece) for piece in pieces])
 
     def _epoch(self, state: State, arrays: Mapping[str, Array], count: int, on_step: Callable[[int, int, float], None] | None) -> tuple[State, float]:
@@ -166,7 +186,7 @@ class Trainer:
         rate = rate_at(self.rate, state.epoch, parameters)
         for step, first in enumerate(range(0, count, self.batch_size), 1):
             chosen = order[first : first + self.batch_size]
-            batch: dict[str, Any] = {name: array[chosen] for name, array in arrays.items()} | self._draw(len(chosen), rng, parameters)
+            batch: dict[str, Any] = _part(self.graph, arrays, chosen) | self._draw(len(chosen), rng, parameters)
             try:
                 found = self._executor.gradients(parameters, reduction="mean", **batch)
                 with np.errstate(over="ignore", invalid="ignore"):
@@ -185,28 +205,6 @@ class Trainer:
         kind: Any = parameters.dtype.type
         return {name: rng.random(shapes[name], kind) for name in self._drawn}
 
-    def _examples(self, given: Examples, who: str, executor: Executor, drawn: tuple[str, ...]) -> tuple[dict[str, Any], int]:
-        if not isinstance(given, Mapping) or not given:
-            raise DataError(f"{who}: examples are a mapping of graph inputs to arrays, as {{'x': images, 't': targets}}; got {type(given).__name__}")
-        arrays = {name: np.asarray(array) for name, array in given.items()}
-        uses = _inputs.uses(executor.graph)
-        _inputs.check_names(executor.graph, arrays, [name for name in executor.graph.inputs if name not in drawn])
-        sizes = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
-        if len(set(sizes.values())) != 1 or not all(sizes.values()):
-            raise DataError(f"{who}: arrays must have the same number of examples, at least one; got {', '.join(f'{n} {s}' for n, s in sizes.items())}")
-        for name, array in arrays.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                where = int(np.argwhere(~np.isfinite(array))[0][0])
-                raise DataError(f"{who}: {name!r} must be finite; example {where} holds a NaN or an infinity; clean or drop it")
-        _inputs.check_arrays(arrays, uses, np.dtype(self.dtype))
-        for name, array in arrays.items():
-            if uses[name].below is not None or uses[name].unit:
-                try:
-                    _inputs.check_values(name, array, uses[name])
-                except DataError as error:
-                    raise DataError(f"{who}: {error}") from None
-        return arrays, next(iter(sizes.values()))
-
     def _wrong(self, outputs: Array, arrays: Mapping[str, Array]) -> int | None:
         """How many outputs mean another class than the targets of the one loss; None if these are not classes."""
         graph = self._evaluator.graph
@@ -222,3 +220,34 @@ class Trainer:
         if wanted.shape == outputs.shape and codings.is_coding(wanted):
             return int((codings.labels_of(outputs) != codings.labels_of(wanted)).sum())
         return None
+
+
+def _part(graph: Graph, arrays: Mapping[str, Array], chosen: Any) -> dict[str, Array]:
+    """Some of the examples, and whole what has no axis for the batch."""
+    return {name: array[chosen] if BATCH in graph.inputs[name] else array for name, array in arrays.items()}
+
+
+def _examples(given: Examples, who: str, graph: Graph, needed: Sequence[str] | None, dtype: DTypeLike) -> tuple[dict[str, Array], int]:
+    """Hold examples to what the graph needs, all of its inputs unless said otherwise, and count them."""
+    if not isinstance(given, Mapping) or not given:
+        got = "an empty one" if isinstance(given, Mapping) else type(given).__name__
+        raise DataError(f"{who}: examples are a mapping of graph inputs to arrays, as {{'x': images, 't': targets}}; got {got}")
+    needed = list(graph.inputs) if needed is None else needed
+    _inputs.check_names(graph, given, needed)
+    arrays = {name: _inputs.as_array(array, f"{who}: {name!r}") for name, array in given.items() if name in needed or who == "train"}
+    sizes = {name: len(array) if array.ndim else 0 for name, array in arrays.items() if BATCH in graph.inputs[name]}
+    if len(set(sizes.values())) != 1 or not all(sizes.values()):
+        raise DataError(f"{who}: arrays must have the same number of examples, at least one; got {', '.join(f'{n} {s}' for n, s in sizes.items()) or 'none'}")
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            where = int((np.argwhere(~np.isfinite(array)).reshape(-1)[:1].tolist() or [0])[0])
+            raise DataError(f"{who}: {name!r} must be finite; example {where} holds a NaN or an infinity; clean or drop it")
+    uses = _inputs.uses(graph)
+    _inputs.check_arrays(arrays, uses, np.dtype(dtype))
+    for name, array in arrays.items():
+        if uses[name].below is not None or uses[name].unit:
+            try:
+                _inputs.check_values(name, array, uses[name])
+            except DataError as error:
+                raise DataError(f"{who}: {error}") from None
+    return arrays, next(iter(sizes.values()))

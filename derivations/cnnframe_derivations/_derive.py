@@ -100,7 +100,7 @@ def reverse(program: Program, wrt: tuple[str, ...]) -> tuple[tuple[Definition, .
     order = [*intermediates, *wrt]
     for name in order:
         shape = program.shape(name)
-        at = tuple(sp.Dummy(letter, integer=True) for letter in ("p", "q", "r", "s", "t", "p5", "p6")[: len(shape)])
+        at = tuple(sp.Dummy("pqrst"[d] if d < 5 else f"p{d}", integer=True) for d in range(len(shape)))
         terms: list[Term] = []
         for user in program.definitions:
             if user.name in bars and not user.locally_constant:

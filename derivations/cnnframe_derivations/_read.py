@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 import sympy as sp
@@ -35,8 +37,9 @@ def read(symbolic: Symbolic) -> Program:
     arrays = {name: _array(name, shape) for name, shape in symbolic.shapes.items()}
     at = {name: tuple(sp.Dummy(letter, integer=True) for letter in index_letters(len(shape))) for name, shape in symbolic.outputs.items()}
     try:
-        answer = op.formula(at["y"] if op.single else at, **arrays)
-    except Exception as error:
+        with redirect_stdout(sys.stderr):
+            answer = op.formula(at["y"] if op.single else at, **arrays)
+    except (Exception, SystemExit) as error:
         raise FormulaError(f"{op.name}.formula raised {type(error).__name__}: {error}") from error
     entries = {"y": answer} if op.single else answer
     if not isinstance(entries, Mapping) or set(entries) != set(symbolic.outputs):
@@ -145,9 +148,11 @@ class _Reader:
             raise FormulaError(f"{self.who}.formula uses {expression.func.__name__}; write {FORBIDDEN[expression.func]}")
         if isinstance(expression, _SUMS):
             return self._intermediate(expression, sizes)
+        if isinstance(expression, sp.IndexedBase):
+            raise FormulaError(f"{self.who}.formula uses the array {expression.label} without indices; write {expression.label}[...] for one entry")
         if isinstance(expression, sp.Indexed):
             return self._operand(expression, sizes)
-        if not expression.args or not expression.has(sp.Indexed, *_SUMS, *FORBIDDEN):
+        if not expression.args or not expression.has(sp.Indexed, sp.IndexedBase, *_SUMS, *FORBIDDEN):
             return expression
         return expression.func(*(self._scalar(part, sizes) for part in expression.args))
 

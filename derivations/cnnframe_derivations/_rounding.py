@@ -44,11 +44,13 @@ _SLOPES: dict[str, Any] = {
 
 
 class Rounding:
-    """Values in float64 with their error bounds."""
+    """Values in float64 with their error bounds; `digits` is the precision, in binary digits, of the code that is judged."""
 
     floats = Floats()
 
-    def __init__(self) -> None:
+    def __init__(self, digits: int) -> None:
+        self.exact_below = 2.0**digits
+        """Sums and products of integers are exact while no magnitude reaches this."""
         self.ambiguous = False
         """Whether a comparison fell within the error of its sides: code may rightly take either branch."""
 
@@ -66,7 +68,7 @@ class Rounding:
         value = self.floats.add([p.value for p in parts])
         reach = reduce(np.add, [np.abs(p.value) for p in parts])
         error = reduce(np.add, [p.error for p in parts]) + (len(parts) - 1) * reach
-        return Rounded(value, np.where(reduce(np.logical_and, map(_whole, parts)), 0.0, error))
+        return Rounded(value, np.where(reduce(np.logical_and, map(_whole, parts)) & (reach < self.exact_below), 0.0, error))
 
     def multiply(self, parts: list[Rounded]) -> Rounded:
         """Each multiplication may be off by one unit of its value."""
@@ -74,7 +76,7 @@ class Rounding:
         for part in parts[1:]:
             value = done.value * part.value
             error = np.abs(done.value) * part.error + np.abs(part.value) * done.error + np.abs(value)
-            done = Rounded(value, np.where(_whole(done) & _whole(part), 0.0, error))
+            done = Rounded(value, np.where(_whole(done) & _whole(part) & (np.abs(value) < self.exact_below), 0.0, error))
         return done
 
     def power(self, base: Rounded, exponent: Any) -> Rounded:
@@ -121,9 +123,9 @@ class Rounding:
             np.add.at(error, where, part.error)
             np.add.at(reach, where, np.abs(part.value))
             np.add.at(count, where, 1.0)
-        return Rounded(value, np.where(rough == 0, 0.0, error + np.maximum(count - 1, 0) * reach))
+        return Rounded(value, np.where((rough == 0) & (reach < self.exact_below), 0.0, error + np.maximum(count - 1, 0) * reach))
 
 
 def _whole(part: Rounded) -> Any:
-    """Where a value is an exact integer: sums and products of those are exact (they stay small here)."""
+    """Where a value is an exact integer."""
     return (part.error == 0) & (part.value == np.rint(part.value))

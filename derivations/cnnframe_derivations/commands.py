@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 
-from cnnframe import HyperparameterError, Op, Registry, UnknownNameError, load
+from cnnframe import HyperparameterError, Op, Registry, RunError, UnknownNameError, load
 from cnnframe._errors import nearest
 from cnnframe._hyper import hyperparameters
 
@@ -47,13 +48,17 @@ def verify(
         seed = secrets.randbelow(10**6) if profile == "thorough" else 0
     registry = load(strict=strict)
     classes = [target(name, registry) for name in names] if names else list(registry.operations().values())
+    labels = names or [cls.name for cls in classes]
+    jobs = [(cls, suite.Settings(profile, seed), case, label) for cls, label in zip(classes, labels, strict=True)]
     if case is not None and len(classes) != 1:
         raise HyperparameterError("--case goes with the name of one operation")
     with TemporaryDirectory() as scratch:
         # Hypothesis keeps notes in the current folder unless it is given another.
         set_hypothesis_home_dir(scratch)
-        reports = list(_progress([(cls, suite.Settings(profile, seed), case) for cls in classes], quiet=as_json))
-        set_hypothesis_home_dir(None)
+        try:
+            reports = list(_progress(jobs, quiet=as_json))
+        finally:
+            set_hypothesis_home_dir(None)
     verdicts = [report.verdict for report in reports]
     if as_json:
         typer.echo(json.dumps({"reports": [r.to_dict() for r in reports], "skipped_plugins": [str(s) for s in registry.skipped]}, indent=2))
@@ -71,8 +76,9 @@ def _progress(jobs: list[Any], *, quiet: bool) -> Any:
     from . import suite
 
     console = Console(stderr=True)
-    for cls, settings, case in track(jobs, "verifying", console=console, transient=True, disable=quiet or not sys.stderr.isatty()):
-        yield suite.verify(cls, settings) if case is None else suite.replay(cls, case)
+    for cls, settings, case, label in track(jobs, "verifying", console=console, transient=True, disable=quiet or not sys.stderr.isatty()):
+        report = suite.verify(cls, settings) if case is None else suite.replay(cls, case)
+        yield replace(report, target=label)
 
 
 def _show(reports: list[Any], registry: Registry) -> None:
@@ -123,7 +129,12 @@ def derive(
     cls = target(name, load())
     equations = latex(_derivation(cls, choose or []))
     if page is not None:
-        page.write_text(_document(cls, equations), encoding="utf-8")
+        if as_json:
+            raise HyperparameterError("--page and --json exclude each other")
+        try:
+            page.write_text(_document(cls, equations), encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"{page} cannot be written: {error.strerror or error}") from error
         typer.echo(f"wrote {page}")
     elif as_json:
         typer.echo(json.dumps({"name": cls.name, "equations": equations}, indent=2))

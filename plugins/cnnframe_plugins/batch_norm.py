@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
-from cnnframe import Layer, one_of, positive
+from cnnframe import GraphError, Layer, one_of, positive
 from cnnframe.algebra import define, indices, sqrt, total
 
 
@@ -51,6 +51,15 @@ class BatchNorm(Layer):
         slope = (dy["y"] * y).sum(axis=self._space, keepdims=True) / count
         dx = rate * (dy["y"] - mean - y * slope)
         return {"x": dx + self._column(dy["mean"]) / count + self._column(dy["variance"]) * (2 * centred / count)}
+
+    def for_evaluation(self):
+        """Refuse: with the statistics of a batch, what one example gives depends on the others.
+
+        Raises:
+            GraphError: always; the graph puts the node's name in front and for "node".
+        """
+        given = "batch_norm_given()" if self.dims == 2 else f"batch_norm_given(dims={self.dims})"
+        raise GraphError(f"keeps statistics of the batch; for evaluation give a replacement, such as {{node: {given}}} and pass its mean and precision")
 
     @property
     def _space(self):

@@ -1217,4 +1217,25 @@ class LogSumExpPool(Layer):
         return log(total(exp(x[(n, i, *p)]), *zip(p, x.shape[2:], strict=True)))
 
 
+@right
+class ProductOfFour(Layer):
+    """The sum over a map of the products of four arrays: of a high degree, so that sums of integers soon round."""
+
+    name = "product_of_four"
+    inputs = {"a": "n i h", "b": "n i h", "c": "n i h", "d": "n i h"}
+    output = "n i"
+
+    def forward(self, a, b, c, d):
+        return (a * b * c * d).sum(axis=2), (a, b, c, d)
+
+    def backward(self, dy, saved):
+        a, b, c, d = saved
+        delta = dy[:, :, np.newaxis]
+        return {"a": delta * (b * c * d), "b": delta * (a * c * d), "c": delta * (a * b * d), "d": delta * (a * b * c)}
+
+    def formula(self, at, a, b, c, d):
+        (h,) = indices("h")
+        return total(a[(*at, h)] * b[(*at, h)] * c[(*at, h)] * d[(*at, h)], (h, a.shape[2]))
+
+
 RIGHT: tuple[type[Op], ...] = tuple(_FOUND)

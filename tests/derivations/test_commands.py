@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -58,6 +59,12 @@ def test_a_refuted_one_exits_with_1_and_shows_the_case(tmp_path):
         assert "doubled: refuted by exact" in out
         assert "entry (0,) of the gradient of 'x'" in out
         assert "1 verified, 1 refuted" in out
+        (line,) = (line for line in out.splitlines() if line.strip().startswith("replay: "))
+        arguments = shlex.split(line.partition("cnnframe ")[2])
+        assert arguments[:2] == ["verify", name]
+        code, again, _ = cnnframe(*arguments, cwd=tmp_path)
+        assert code == 1
+        assert "doubled: refuted by exact" in again
 
 
 def test_json_holds_the_same_verdicts(tmp_path):

@@ -21,7 +21,7 @@ def test_wrong_code_is_refuted_in_few_lines(wrong):
     found = (gather(kind, wrong.cls).finding for kind in kinds)
     finding = next((f for f in found if f), None)
     assert finding is not None
-    assert len(finding.lines(wrong.cls.name)) <= 25
+    assert len(finding.lines(wrong.cls.name, wrong.cls.name)) <= 25
 
 
 @pytest.mark.parametrize("right", [pytest.param(cls, id=cls.name) for cls in RIGHT])

@@ -19,7 +19,7 @@ OPS = cf.load()
 
 def test_a_sum_in_any_order_stays_within_its_bound():
     rng = np.random.default_rng(0)
-    system = Rounding()
+    system = Rounding(53)
     for size in (2, 10, 300):
         values = rng.normal(size=size) * 10.0 ** rng.integers(-8, 8, size)
         where = (np.zeros(size, dtype=int),)
@@ -32,8 +32,17 @@ def test_a_sum_in_any_order_stays_within_its_bound():
             assert abs(Fraction(computed) - exact) <= Fraction(UNIT["float64"]) * Fraction(float(total.error[0]))
 
 
+def test_integers_beyond_the_precision_are_not_called_exact():
+    whole = np.array([2.0**13, 3.0])
+    for digits, exact in ((24, False), (53, True)):
+        system = Rounding(digits)
+        product = system.multiply([system.array(whole), system.array(whole)])
+        assert bool(product.error[0] == 0) is exact
+        assert product.error[1] == 0
+
+
 def test_cancellation_widens_the_bound_and_not_the_value():
-    system = Rounding()
+    system = Rounding(53)
     big = system.multiply([system.array(np.array([1e8])), system.array(np.array([1.1]))])
     difference = system.add([big, Rounded(-big.value, big.error)])
     assert difference.value[0] == 0
@@ -41,7 +50,7 @@ def test_cancellation_widens_the_bound_and_not_the_value():
 
 
 def test_integers_are_exact_until_they_meet_a_fraction():
-    system = Rounding()
+    system = Rounding(53)
     whole = system.array(np.array([3.0, -4.0]))
     assert not system.multiply([whole, whole]).error.any()
     assert not system.add([whole, whole]).error.any()
@@ -51,7 +60,7 @@ def test_integers_are_exact_until_they_meet_a_fraction():
 @pytest.mark.parametrize("name", ["exp", "log", "tanh", "sin", "cos", "Logistic", "Softplus"])
 def test_functions_agree_in_floats_and_digits_within_the_bound(name):
     x = np.array([0.1, 0.5, 1.0, 2.0, 7.5])
-    rounded = Rounding().function(name, Rounding().array(x))
+    rounded = Rounding(53).function(name, Rounding(53).array(x))
     with mpmath.workdps(DIGITS):
         digits = Digits().function(name, Digits().array(x))
         exact = np.array([float(v) for v in digits])
@@ -68,11 +77,11 @@ def test_logistic_and_softplus_are_right_far_out():
 
 
 def test_an_ambiguous_comparison_is_noted():
-    system = Rounding()
+    system = Rounding(53)
     third = system.multiply([system.array(np.array([1.1])), system.array(np.array([3.0]))])
     system.compare("StrictGreaterThan", third, system.array(np.array([3.3])))
     assert system.ambiguous
-    clear = Rounding()
+    clear = Rounding(53)
     clear.compare("StrictGreaterThan", clear.array(np.array([0.0])), clear.array(np.array([0.0])))
     assert not clear.ambiguous
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,7 +13,7 @@ import pytest
 
 import cnnframe as cf
 from cnnframe import Activation, Layer, at_least
-from cnnframe.algebra import indices, total
+from cnnframe.algebra import indices, log, total
 from cnnframe_derivations import Report, Settings, verify
 from cnnframe_derivations.suite import gather, replay
 from cnnframe_derivations.suite._cases import LAYOUTS, Case, lay_out
@@ -62,6 +64,17 @@ def test_the_replay_line_reproduces_the_finding():
     again = replay(LostBatchSum, finding.replay)
     assert again.verdict == "refuted"
     assert again.finding.what == finding.what
+
+
+def test_the_same_seed_draws_the_same_cases_whatever_modules_are_loaded(tmp_path):
+    """Hypothesis would mix the constants of a user's modules into what it draws."""
+    (tmp_path / "full_of_numbers.py").write_text("\n".join(f"x{n} = {n}" for n in range(3, 4000, 7)))
+    code = "import cnnframe, cnnframe_derivations as d; print(d.verify(cnnframe.load()['conv'], d.Settings('smoke')).to_dict())"
+    found = {
+        subprocess.run([sys.executable, "-c", first + code], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        for first in ("", "import full_of_numbers; ")
+    }
+    assert len(found) == 1
 
 
 def test_the_same_settings_give_the_same_report_and_other_seeds_other_cases():
@@ -118,6 +131,83 @@ def test_an_operation_that_raises_is_refuted_and_named():
     assert "forward raised RuntimeError: not today" in report.finding.what
 
 
+@pytest.mark.parametrize("method", ["f", "df", "expr"])
+def test_an_operation_that_exits_does_not_end_the_run(method):
+    def leave(*arguments):
+        sys.exit(0)
+
+    body = {"f": lambda self, x: np.copy(x), "df": lambda self, x, y: np.ones_like(x), "expr": lambda self, x: x, method: leave}
+    cls = dataclass(frozen=True)(type("Leaves", (Activation,), {"name": "leaves", **body}))
+    report = verify(cls)
+    assert report.verdict == ("inconclusive" if method == "expr" else "refuted")
+    assert "SystemExit" in report.why
+
+
+def test_where_the_formula_is_not_finite_nothing_is_judged():
+    @dataclass(frozen=True)
+    class Logarithm(Activation):
+        name = "logarithm"
+
+        def f(self, x):
+            return np.log(x)
+
+        def df(self, x, y):
+            return 1 / x
+
+        def expr(self, x):
+            return log(x)
+
+    report = verify(Logarithm)
+    assert report.finding is None
+    assert report.skipped["the formula or its gradient is not finite there"] > 10
+
+
+def test_a_wrong_backward_with_a_formula_that_agrees_is_seen_by_differences_alone():
+    """Formula and backward are those of 2 x, forward is 3 x: nothing but differences of forward knows."""
+
+    @dataclass(frozen=True)
+    class Apart(Activation):
+        name = "apart"
+
+        def f(self, x):
+            return 3 * x
+
+        def df(self, x, y):
+            return np.full_like(x, 2)
+
+        def expr(self, x):
+            return 2 * x
+
+    evidence = gather("independent", Apart)
+    assert evidence.state == "refuted"
+
+
+def test_a_fault_of_our_own_derivation_is_not_blamed_on_the_code(monkeypatch):
+    monkeypatch.setattr(Oracle, "difference_quotient", lambda self, name, entry: 12345.0)
+    evidence = gather("exact", LostBatchSum)
+    assert evidence.finding is None
+    assert "our oracles disagree" in evidence.doubt
+
+
+def test_what_an_operation_prints_stays_off_the_report(capsys):
+    @dataclass(frozen=True)
+    class Prints(Activation):
+        name = "prints"
+
+        def f(self, x):
+            print("hello")
+            return np.copy(x)
+
+        def df(self, x, y):
+            return np.ones_like(x)
+
+        def expr(self, x):
+            return x
+
+    verify(Prints, Settings("smoke"))
+    assert capsys.readouterr().out == ""
+
+
 def test_a_hyperparameter_that_is_not_refused_is_a_doubt():
     @dataclass(frozen=True)
     class Lenient(Activation):
@@ -143,7 +233,7 @@ def test_a_hyperparameter_that_is_not_refused_is_a_doubt():
 
 
 def test_no_evidence_is_no_verdict():
-    assert Report("nothing", ()).verdict == "inconclusive"
+    assert Report("nothing", (), "nothing").verdict == "inconclusive"
 
 
 def test_awkward_settings_are_read_off_the_declaration():

@@ -1954,4 +1954,66 @@ class AlphaL1Sign(AlphaL1):
         return {"c": dy * self.strength * np.sign(saved)}
 
 
+# Right on everything small
+
+
+@wrong("only sometimes")
+class DenseSmallOnly(Dense):
+    """Loses the gradient of x for more than three inputs or units."""
+
+    name = "dense_small_only"
+
+    def backward(self, dy, saved):
+        gradients = super().backward(dy, saved)
+        return changed(gradients, x=np.zeros_like) if max(saved[1].shape) > 3 else gradients
+
+
+@wrong("only sometimes")
+class ConvSmallWindowOnly(Conv):
+    """Loses every gradient for windows above three."""
+
+    name = "conv_small_window_only"
+
+    def backward(self, dy, saved):
+        gradients = super().backward(dy, saved)
+        return {name: np.zeros_like(g) for name, g in gradients.items()} if max(self.size) > 3 else gradients
+
+
+@wrong("only sometimes")
+class ReLUFewEntriesOnly(ReLU):
+    """Passes everything on beyond the sixteenth entry."""
+
+    name = "relu_few_entries_only"
+
+    def df(self, x, y):
+        slope = (x > 0).astype(x.dtype)
+        return np.where(np.arange(x.size).reshape(x.shape) > 15, x.dtype.type(1), slope)
+
+
+@wrong("only sometimes")
+class DenseSmallBatchOnly(Dense):
+    """Leaves the entries of a batch beyond the eighth out of the gradient of W."""
+
+    name = "dense_small_batch_only"
+
+    def backward(self, dy, saved):
+        return changed(super().backward(dy, saved), W=lambda _: dy[:8].T @ saved[0][:8])
+
+
+@wrong("state")
+class DenseReusesBuffer(Dense):
+    """Writes the gradient of b into an array that the next call writes to again."""
+
+    name = "dense_reuses_buffer"
+
+    def forward(self, x, W, b):
+        y, saved = super().forward(x, W, b)
+        return y, (*saved, np.empty_like(b))
+
+    def backward(self, dy, saved):
+        gradients = super().backward(dy, saved[:2])
+        saved[2][...] = gradients["b"]
+        return {**gradients, "b": saved[2]}
+
+
 WRONG: tuple[Wrong, ...] = tuple(_FOUND)

@@ -7,6 +7,7 @@ from ._run import KINDS as KINDS
 from ._run import Settings as Settings
 from ._run import gather as gather
 from ._run import replay as replay
+from ._run import target_of as target_of
 from ._run import verify as verify
 from ._verdict import Evidence as Evidence
 from ._verdict import Finding as Finding

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,14 @@ from cnnframe import _call as core
 from ._cases import Case
 from ._oracle import Oracle
 from ._verdict import Finding, Refutation
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep warnings, and what the code prints, off the report, which may be JSON."""
+    with np.errstate(all="ignore"), warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore")
+        yield
 
 
 class Subject:
@@ -47,14 +57,13 @@ class Subject:
 
     def _call(self, method: str, call: Any) -> Any:
         try:
-            with np.errstate(all="ignore"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with quiet():
                 return call()
         except ContractError as error:
             raise self.refuse(str(error), "the declaration says otherwise") from error
         except CnnframeError as error:
             raise self.refuse(f"{method} refused arguments that fit its declaration: {error}", "the declaration allows them") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             where = f"{type(error).__name__}: {error}"
             hint = "; the arguments are read-only, so an operation that writes to them fails here" if "read-only" in str(error) else ""
             raise self.refuse(f"{method} raised {where}{hint}", "the arguments fit the declaration") from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,11 @@ LAYOUTS = ("C", "F", "strided", "reversed")
 """How an argument lies in memory."""
 
 DTYPES = ("float64", "float32")
-MOST_ENTRIES = 400
-"""Larger arrays are not drawn: the oracle is slow, and small ones shrink to readable cases."""
+MOST_ENTRIES = {False: 400, True: 1200}
+"""Larger arrays are not drawn, in small cases and large ones: the oracle is slow, and small ones shrink to readable cases."""
+
+MOST_WORK = 20_000
+"""Nor are cases with more products than that."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Case:
             elif values is not None and not isinstance(values, str):
                 found[name] = rng.integers(0, values(self.known), shape)
             else:
-                found[name] = fill(self.lattice, rng, shape, amplitude if deep in ("", name) else 3).astype(self.dtype)
+                found[name] = np.asarray(fill(self.lattice, rng, shape, amplitude if deep in ("", name) else 3), dtype=self.dtype)
         return found
 
     def cotangents(self, amplitude: int = 3, deep: str = "") -> dict[str, Any]:
@@ -169,30 +173,43 @@ def lay_out(value: Any, layout: str) -> Any:
     return laid
 
 
+@cache
+def choose(options: Sequence[Any]) -> st.SearchStrategy[Any]:
+    """One of the options, the first when shrunk."""
+    return st.sampled_from(options)
+
+
 @st.composite
 def cases(draw: st.DrawFn, cls: type[Op]) -> Case:
-    """Cases of an operation class, fitting by construction."""
-    op = draw(operations(cls))
-    known = draw(_sizes(op))
+    """Cases of an operation class, fitting by construction; one in four has sizes beyond the small ones."""
+    large = draw(choose((False, False, False, True)))
+    op = draw(operations(cls, large=large))
+    known = draw(_sizes(op, large=large))
     case = Case(op, known, "float64", "C", "small", 0)
-    if max(int(np.prod(shape)) for shape in [*case.shapes.values(), *case.outputs.values()]) > MOST_ENTRIES:
+    if max(math.prod(shape) for shape in [*case.shapes.values(), *case.outputs.values()]) > MOST_ENTRIES[large] or _work(case) > MOST_WORK:
         reject()
     return replace(
         case,
-        dtype=draw(st.sampled_from(DTYPES)),
-        layout=draw(st.sampled_from(LAYOUTS)),
-        lattice=draw(st.sampled_from(LATTICES)),
-        seed=draw(st.integers(0, 2**16)),
+        dtype=draw(choose(DTYPES)),
+        layout=draw(choose(LAYOUTS)),
+        lattice=draw(choose(LATTICES)),
+        seed=draw(choose(range(2**14))),
     )
 
 
+def _work(case: Case) -> int:
+    """Products that a formula may have to form: entries of the largest output, times those of the largest parameter."""
+    sizes = [math.prod(shape) for shape in case.shapes.values()]
+    return max(math.prod(shape) for shape in case.outputs.values()) * max(sizes[len(case.op.inputs) :], default=1)
+
+
 @st.composite
-def operations(draw: st.DrawFn, cls: type[Op]) -> Op:
+def operations(draw: st.DrawFn, cls: type[Op], *, large: bool = False) -> Op:
     """Instances of an operation class within the bounds of its hyperparameters."""
     given: dict[str, Any] = {}
     hypers = hyperparameters(cls)
     for name in sorted(hypers, key=lambda name: (name != "dims", any(isinstance(b, MultipleOf) for b in hypers[name].bounds))):
-        given[name] = draw(_values(hypers[name], given))
+        given[name] = draw(_values(hypers[name], given, large=large))
     try:
         return cls(**given)
     except HyperparameterError:
@@ -200,26 +217,34 @@ def operations(draw: st.DrawFn, cls: type[Op]) -> Op:
         raise
 
 
-def _values(hyper: Hyperparameter, given: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+def _values(hyper: Hyperparameter, given: Mapping[str, Any], *, large: bool) -> st.SearchStrategy[Any]:
     if hyper.optional:
-        return st.none() | _values(replace(hyper, optional=False), given)
+        return st.none() | _values(replace(hyper, optional=False), given, large=large)
     if hyper.choices is not None:
-        return st.sampled_from(hyper.choices)
+        return choose(hyper.choices)
     if hyper.kind is Links:
         return _links()
     if hyper.kind is float:
-        return st.sampled_from(_floats(hyper))
-    low = max((int(b.low) + (not b.include_low) for b in hyper.bounds if isinstance(b, Interval) and b.low > -np.inf), default=-2)
-    high = min([low + 2, *(int(b.high) - (not b.include_high) for b in hyper.bounds if isinstance(b, Interval) and b.high < np.inf)])
+        return choose(tuple(_floats(hyper)))
     if hyper.kind is PerAxis:
-        return st.tuples(*[st.integers(low, high)] * given.get("dims", 2))
+        few = integers_in(hyper, (0, 1, 2, 3, 4) if large and given.get("dims", 2) < 3 else (0, 1, 2))
+        return st.tuples(*[choose(tuple(few))] * given.get("dims", 2))
     for bound in hyper.bounds:
         if isinstance(bound, MultipleOf):
             divisor = given[bound.name]
-            return st.sampled_from([divisor, 2 * divisor, 3 * divisor][: 3 if divisor == 1 else 2])
+            times = (1, 2, 3, 8) if large and divisor < 3 else (1, 2, 3) if divisor == 1 else (1, 2)
+            return choose(tuple(divisor * factor for factor in times))
     if hyper.kind is int:
-        return st.integers(low, high)
+        return choose(tuple(integers_in(hyper, (0, 1, 2, 4, 8) if large else (0, 1, 2))))
     return st.just(hyper.default)
+
+
+def integers_in(hyper: Hyperparameter, steps: Sequence[int]) -> list[int]:
+    """Integers within the bounds, by steps from the lowest."""
+    lows = [b.low if b.include_low else math.floor(b.low) + 1 for b in hyper.bounds if isinstance(b, Interval) and b.low > -math.inf]
+    low = math.ceil(max(lows, default=-2))
+    allowed = [low + step for step in steps]
+    return [v for v in allowed if all(b.allows(v, {}) for b in hyper.bounds if isinstance(b, Interval))]
 
 
 def _floats(hyper: Hyperparameter) -> list[float]:
@@ -231,30 +256,36 @@ def _floats(hyper: Hyperparameter) -> list[float]:
 
 @st.composite
 def _links(draw: st.DrawFn) -> Links:
-    inputs, outputs = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    inputs, outputs = draw(choose((1, 2, 3))), draw(choose((1, 2, 3)))
     pairs = []
     for j in range(outputs):
-        chosen = draw(st.sets(st.integers(0, inputs - 1), min_size=1))
-        pairs += [(i, j) for i in sorted(chosen)]
+        first = draw(choose(range(inputs)))
+        pairs += [(i, j) for i in range(inputs) if i == first or draw(st.booleans())]
     return Links(tuple(pairs), inputs, outputs)
 
 
+SMALL_SHAPES = ((1,), (3,), (2, 3), (), (0, 2), (5, 1), (2, 1, 3))
+LARGE_SHAPES = ((8,), (40,), (5, 8), (3, 17), (2, 3, 5))
+
+
 @st.composite
-def _sizes(draw: st.DrawFn, op: Op) -> dict[str, Any]:
+def _sizes(draw: st.DrawFn, op: Op, *, large: bool) -> dict[str, Any]:
     declaration = op.declaration
     known = dict(declaration.known)
     axes = [axis for group in [*declaration.arguments.values(), *declaration.outputs.values()] for axis in group]
     if None in axes:
-        known[ELLIPSIS] = draw(st.sampled_from([(1,), (3,), (2, 3), (), (0, 2), (5, 1), (2, 1, 3)]))
+        known[ELLIPSIS] = draw(choose(LARGE_SHAPES if large else SMALL_SHAPES))
     letters = sorted({name for axis in axes if axis is not None for name in axis.names()} - known.keys())
     least = _least(op, known, letters)
     spatial = [letter for letter in letters if letter[-1].isdigit()]
-    room = {0: 0, 1: 5, 2: 3}.get(len(spatial), 1)
+    room = {0: (0,), 1: range(6), 2: range(4)}.get(len(spatial), range(2))
     for letter in letters:
         if letter == BATCH:
-            known[letter] = draw(st.sampled_from([1, 2, 3, 5, 0, 6]))
+            known[letter] = draw(choose((1, 2, 3, 5, 0, 6, 9, 17) if large else (1, 2, 3, 5, 0, 6)))
+        elif letter in spatial:
+            known[letter] = least[letter] + draw(choose(room))
         else:
-            known[letter] = least[letter] + draw(st.integers(0, room if letter in spatial else 2))
+            known[letter] = least[letter] + draw(choose((0, 1, 2, 4, 8) if large else (0, 1, 2)))
     return known
 
 

@@ -15,7 +15,7 @@ from .._evaluate import Evaluation
 from .._numbers import DIGITS, Digits, Floats
 from .._rounding import Rounding
 from ._cases import Case
-from ._values import FINE, WIDEST, exact_amplitude
+from ._values import FINE, PRECISION, WIDEST, exact_amplitude
 from ._verdict import OraclesDisagree, Skip
 
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -61,6 +61,8 @@ class Oracle:
             found = exact_amplitude(self.evaluation, case.dtype, deep=self.deep, start=start, places=places)
             self.exact = found > 0 and start in (found, WIDEST)
             amplitude = found or 3
+            if case.lattice == "apart" and not self.exact:
+                amplitude = 0
         self.arrays = case.arrays(amplitude, self.deep)
         self.cotangents = case.cotangents(amplitude if case.lattice in ("wide", "deep") else 3, self.deep)
 
@@ -96,22 +98,37 @@ class Oracle:
         if self.exact:
             return self._exactly(self.evaluation.backward(Floats(), self._floats, self.cotangents), shapes)
         self._refuse_doubt()
-        rounded = self.evaluation.backward(self._rounder, self._rounding, self.cotangents)
+        with np.errstate(all="ignore"):
+            rounded = self.evaluation.backward(self._rounder, self._rounding, self.cotangents)
+        _refuse_infinite(rounded)
         with mpmath.workdps(DIGITS):
             digits = self.evaluation.backward(Digits(), self._digits, self.cotangents)
         return self._bounded(rounded, digits, shapes)
 
+    def require_finite(self) -> None:
+        """Refuse a case where the formula or its gradient is not finite.
+
+        Raises:
+            Skip: it is not.
+        """
+        with np.errstate(all="ignore"):
+            gradients = self.evaluation.backward(Floats(), self._floats, self.cotangents)
+        if not all(np.isfinite(part).all() for part in [*self._floats.values(), *gradients.values()]):
+            raise Skip("the formula or its gradient is not finite there")
+
     @cached_property
     def _floats(self) -> dict[str, Any]:
-        return self.evaluation.forward(Floats(), self.arrays)
+        with np.errstate(all="ignore"):
+            return self.evaluation.forward(Floats(), self.arrays)
 
     @cached_property
     def _rounder(self) -> Rounding:
-        return Rounding()
+        return Rounding(PRECISION[self.case.dtype])
 
     @cached_property
     def _rounding(self) -> dict[str, Any]:
-        return self.evaluation.forward(self._rounder, self.arrays)
+        with np.errstate(all="ignore"):
+            return self.evaluation.forward(self._rounder, self.arrays)
 
     @cached_property
     def _digits(self) -> dict[str, Any]:
@@ -122,8 +139,7 @@ class Oracle:
         held = self._rounding
         if self._rounder.ambiguous:
             raise Skip("a comparison in the formula falls within rounding")
-        if any(not np.isfinite(part.value).all() for part in held.values()):
-            raise Skip("the formula is not finite there")
+        _refuse_infinite(held)
 
     def _exactly(self, values: Mapping[str, Any], shapes: Mapping[str, Any]) -> dict[str, Truth]:
         return {name: Truth(value.reshape(shapes[name]), np.zeros(shapes[name])) for name, value in values.items()}
@@ -140,6 +156,24 @@ class Oracle:
             bound = unit * (error + 2 * np.abs(value)) + ROUTES * tiny
             found[name] = Truth(value.reshape(shapes[name]), bound.reshape(shapes[name]))
         return found
+
+    def branches(self, arrays: Mapping[str, Any]) -> list[Any]:
+        """How every comparison of values in the formula goes at these arrays."""
+        recorder = _Recorder()
+        with np.errstate(all="ignore"):
+            self.evaluation.forward(recorder, arrays)
+        return recorder.seen
+
+    def on_a_kink(self, name: str, entry: tuple[int, ...]) -> bool:
+        """Whether a small step of one entry turns a comparison in the formula."""
+        here = self.branches(self.arrays)
+        for sign in (1, -1):
+            arrays = {n: np.asarray(a, dtype=np.float64) if n == name else a for n, a in self.arrays.items()}
+            arrays[name] = arrays[name].copy()
+            arrays[name][entry] += sign * 2.0**-30 * max(1.0, abs(float(arrays[name][entry])))
+            if any(not np.array_equal(a, b) for a, b in zip(here, self.branches(arrays), strict=True)):
+                return True
+        return False
 
     def difference_quotient(self, name: str, entry: tuple[int, ...]) -> float:
         """The derivative with respect to one entry, by differences of the formula itself in many digits."""
@@ -159,6 +193,22 @@ class Oracle:
                     )
                 )
             return float((values[0] - values[1]) / (2 * step))
+
+
+def _refuse_infinite(held: Mapping[str, Any]) -> None:
+    if any(not np.isfinite(part.value).all() for part in held.values()):
+        raise Skip("the formula or its gradient is not finite there")
+
+
+class _Recorder(Floats):
+    """Floats that remember how comparisons went; a tie counts as a branch of its own."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def compare(self, relation: str, left: Any, right: Any) -> Any:
+        self.seen.append(np.sign(left - right))
+        return Floats.compare(self, relation, left, right)
 
 
 class _Given(Digits):

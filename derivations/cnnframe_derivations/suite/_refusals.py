@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from cnnframe import HyperparameterError, Links, Op, PerAxis
+from cnnframe import HyperparameterError, Op, PerAxis
 from cnnframe._hyper import Hyperparameter, Interval, OneOf, hyperparameters
 
+from ._coverage import sample
 from ._verdict import Evidence
 
 
@@ -18,9 +17,8 @@ def check_refusals(cls: type[Op], evidence: Evidence) -> None:
     """Try values outside each bound; anything but the project's own error is a doubt."""
     for name, hyper in hyperparameters(cls).items():
         for value in _bad_values(hyper):
-            given_values = {other: _good_value(h) for other, h in hyperparameters(cls).items() if h.required} | {name: value}
             try:
-                cls(**given_values)
+                sample(cls, **{name: value})
             except HyperparameterError:
                 evidence.passed("bad hyperparameters refused")
                 continue
@@ -32,24 +30,16 @@ def check_refusals(cls: type[Op], evidence: Evidence) -> None:
 
 
 def _bad_values(hyper: Hyperparameter) -> Iterator[Any]:
+    """A value of no kind, and for each bound some that it does not allow."""
     yield object()
-    for bound in hyper.bounds:
-        if isinstance(bound, Interval):
-            ends = [bound.low - 1 if bound.include_low else bound.low, bound.high + 1 if bound.include_high else bound.high]
-            yield from (int(end) if hyper.kind in (int, PerAxis) else end for end in ends if np.isfinite(end))
-        if isinstance(bound, OneOf):
-            yield "no such choice" if hyper.kind is str else -1
     if hyper.kind is float:
-        yield from (float("nan"), float("inf"))
-
-
-def _good_value(hyper: Hyperparameter) -> Any:
-    if hyper.choices is not None:
-        return hyper.choices[0]
-    if hyper.kind is Links:
-        return Links.all(1, 1)
-    candidates = itertools.chain([1, 2, 0.5, 0], range(3, 50)) if hyper.kind is not str else iter([""])
-    return next(
-        (v for v in candidates if (hyper.kind is float or isinstance(v, (int, str))) and all(b.allows(v, {}) for b in hyper.bounds if isinstance(b, Interval))),
-        1,
-    )
+        yield from (math.nan, math.inf)
+    for bound in hyper.bounds:
+        candidates: list[Any] = []
+        if isinstance(bound, Interval):
+            ends = [end for end in (bound.low, bound.high) if math.isfinite(end)]
+            whole = hyper.kind in (int, PerAxis)
+            candidates = [value for end in ends for value in ([math.floor(end) - 1, math.floor(end), math.ceil(end) + 1] if whole else [end - 1, end, end + 1])]
+        elif isinstance(bound, OneOf):
+            candidates = ["no such choice"] if hyper.kind is str else [-1, 0, max(bound.values) + 1]
+        yield from (value for value in candidates if not bound.allows(value, {}))

@@ -14,9 +14,11 @@ from hypothesis.errors import Flaky, Unsatisfiable
 
 from cnnframe import FormulaError, Op
 
+from .._target import operation
 from . import contract, exact, independent
 from ._cases import Case, cases
 from ._coverage import awkward, features
+from ._provider import BACKEND
 from ._refusals import check_refusals
 from ._verdict import Evidence, Finding, OraclesDisagree, Refutation, Report, Skip
 
@@ -48,8 +50,13 @@ class Settings(NamedTuple):
 
 
 def verify(cls: type[Op], run: Settings = Settings()) -> Report:  # noqa: B008 # an immutable value
-    """Judge one operation by all kinds of evidence; the same settings give the same report."""
-    return Report(cls.name, tuple(gather(kind, cls, run) for kind in KINDS))
+    """Judge one operation by all kinds of evidence; the same settings give the same report.
+
+    Raises:
+        DeclarationError: `cls` is no finished operation class.
+    """
+    operation(getattr(cls, "__qualname__", repr(cls)), cls)
+    return Report(cls.name, tuple(gather(kind, cls, run) for kind in KINDS), target_of(cls))
 
 
 def gather(kind: str, cls: type[Op], run: Settings = Settings()) -> Evidence:  # noqa: B008 # an immutable value
@@ -77,7 +84,7 @@ def _gaps(evidence: Evidence, missing: list[str]) -> str:
         return f"too few cases were drawn with {', '.join(missing)}"
     if not evidence.checks:
         return "no check applied" + (f": {', '.join(evidence.skipped)}" if evidence.skipped else "")
-    compared = {label.removesuffix(" (bounded)") for label in evidence.compared}
+    compared = {label.partition(" (")[0] for label in evidence.compared}
     never = sorted(evidence.asked - compared)
     return f"never compared: {', '.join(never)}" if never else ""
 
@@ -97,7 +104,11 @@ def _doubt(error: Exception) -> str:
 
 
 def replay(cls: type[Op], text: str) -> Report:
-    """Judge one case that a report printed, by all kinds of evidence."""
+    """Judge one case that a report printed, by all kinds of evidence.
+
+    Raises:
+        DataError: the text is no such case.
+    """
     case = Case.from_replay(cls, text)
     found = []
     for kind, module in KINDS.items():
@@ -109,7 +120,12 @@ def replay(cls: type[Op], text: str) -> Report:
         except Exception as error:  # noqa: BLE001 # as above
             evidence.doubt = _doubt(error)
         found.append(evidence)
-    return Report(cls.name, tuple(found))
+    return Report(cls.name, tuple(found), target_of(cls))
+
+
+def target_of(cls: type[Op]) -> str:
+    """Where the command line finds a class."""
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 class _Search:
@@ -135,6 +151,7 @@ class _Search:
     def _spend(self, budget: int, number: int) -> None:
         @seed(number)
         @settings(
+            backend=BACKEND,
             max_examples=budget,
             database=None,
             deadline=None,
@@ -147,22 +164,26 @@ class _Search:
         )
         @given(cases(self.cls))
         def explore(case: Case) -> None:
-            self.seen.update(features(case))
             try:
-                _judge(self.check, case, self.evidence)
+                judged = _judge(self.check, case, self.evidence)
             except Refutation as refutation:
                 self.last = refutation.finding
                 raise
+            if judged:
+                self.seen.update(features(case))
 
         explore()
 
 
-def _judge(check: Callable[[Case, Evidence], None], case: Case, evidence: Evidence) -> None:
+def _judge(check: Callable[[Case, Evidence], None], case: Case, evidence: Evidence) -> bool:
+    """Put a case to a check; return whether it applied."""
     evidence.cases += 1
     try:
         check(case, evidence)
     except Skip as skip:
         evidence.skipped[str(skip)] += 1
+        return False
+    return True
 
 
 def _seed(cls: type[Op], *parts: Any) -> int:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from cnnframe._declaration import UNIT_INTERVAL
+
 from .._derive import COTANGENT
 from .._evaluate import Evaluation
 from .._numbers import Magnitudes
@@ -29,13 +31,15 @@ def fill(rule: str, rng: np.random.Generator, shape: tuple[int, ...], amplitude:
     """Values by a rule.
 
     `small`, `wide` and `deep` are integers up to the amplitude, `fine` a small fraction of them, `signed` has no
-    zeros, `apart` keeps at least 4 between any two and from 0, `real` lies within 2.
+    zeros, `apart` keeps 4 between any two and at least 2 from 0, or with amplitude 0 the same scaled down to within 2,
+    `real` lies within 2.
     """
     if rule == "real":
         return rng.uniform(-2.0, 2.0, shape)
     if rule == "apart":
         size = int(np.prod(shape))
-        return (4.0 * (rng.permutation(size) - size // 2) + 2.0).reshape(shape)
+        values = (4.0 * (rng.permutation(size) - size // 2) + 2.0).reshape(shape)
+        return values if amplitude else values / 2.0 ** max(size, 1).bit_length()
     values = rng.integers(-amplitude, amplitude + 1, shape).astype(np.float64)
     if rule == "fine":
         return values / 2**FINE
@@ -75,7 +79,9 @@ def magnitude(evaluation: Evaluation, amplitude: float, deep: str) -> float:
 
 def fraction_bits(evaluation: Evaluation, places: int = 0) -> int | None:
     """How many binary places the values can have when the arrays' entries have `places`, or None if they are not binary fractions."""
-    bits: dict[str, int] = dict.fromkeys(evaluation.derivation.symbolic.shapes, places)
+    drawn = evaluation.op.declaration.values
+    # Draws from [0, 1) are eighths, index arrays are integers, whatever the rule for the others.
+    bits: dict[str, int] = {name: 3 if drawn.get(name) == UNIT_INTERVAL else places for name in evaluation.derivation.symbolic.shapes}
     for definition in [*evaluation.derivation.program.definitions, *evaluation.derivation.adjoints]:
         most = 0
         for term in definition.terms:
@@ -84,7 +90,6 @@ def fraction_bits(evaluation: Evaluation, places: int = 0) -> int | None:
                 return None
             most = max(most, found)
         bits[definition.name] = most
-    # Hyperparameters and dropout's draws are eighths at the finest; one-hot and index arrays are integers.
     return max(bits.values(), default=0)
 
 

@@ -30,8 +30,8 @@ class Finding:
     replay: str
     certificate: str
 
-    def lines(self, name: str) -> list[str]:
-        """The report of this refutation, in at most 25 lines."""
+    def lines(self, name: str, target: str) -> list[str]:
+        """The report of this refutation, in at most 25 lines; `target` is what the command line calls the operation."""
         shown = [self.what, *self.case]
         if len(shown) > 20:
             shown = [*shown[:20], f"... {len(shown) - 20} more lines"]
@@ -39,7 +39,7 @@ class Finding:
             f"{name}: refuted by {self.kind}",
             *(f"  {line}" for line in shown),
             f"  because {self.certificate}",
-            f"  replay: cnnframe verify {name} --case '{self.replay}'",
+            f"  replay: cnnframe verify {target} --case '{self.replay}'",
         ]
 
 
@@ -111,10 +111,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict on one operation, with all the evidence."""
+    """The verdict on one operation, with all the evidence; `target` is what the command line calls the operation."""
 
     name: str
     evidence: tuple[Evidence, ...]
+    target: str
 
     @property
     def verdict(self) -> Verdict:
@@ -144,7 +145,11 @@ class Report:
         """The reason in one line; empty when verified."""
         if self.finding:
             return self.finding.what
-        return "; ".join(f"{e.kind}: {e.doubt}" for e in self.evidence if e.doubt)
+        reasons: dict[str, list[str]] = {}
+        for evidence in self.evidence:
+            if evidence.doubt:
+                reasons.setdefault(evidence.doubt, []).append(evidence.kind)
+        return "; ".join(f"{', '.join(kinds)}: {doubt}" for doubt, kinds in reasons.items())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -159,6 +164,6 @@ class Report:
 
     def __str__(self) -> str:
         if self.finding:
-            return "\n".join(self.finding.lines(self.name))
+            return "\n".join(self.finding.lines(self.name, self.target))
         text = f"{self.name}: {self.verdict}" + (f" ({self.why})" if self.why else "")
         return f"{text}, {self.checks} checks"

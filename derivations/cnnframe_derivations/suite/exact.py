@@ -63,6 +63,6 @@ def _confirm(oracle: Oracle, name: str, entry: tuple[int, ...], truth: Truth) ->
     quotient, derived = oracle.difference_quotient(name, entry), float(truth.value[entry])
     if abs(quotient - derived) <= 1e-9 * (1 + abs(derived)):
         return f"; a difference quotient of the formula in {DIGITS} digits confirms {quotient:.10g}"
-    if not oracle.derivation.conditions:
+    if not oracle.on_a_kink(name, entry):
         raise OraclesDisagree(f"{oracle.case.op.name}: derived gradient {derived!r} of {name!r}, difference quotient {quotient!r}; case {oracle.case.replay}")
     return "; the entry lies on a kink, where the formula's own branch decides"

@@ -18,10 +18,9 @@ import sympy as sp
 from cnnframe import _call as core
 
 from .._derive import derive
-from .._numbers import Floats
 from .._terms import Program
 from . import exact
-from ._calls import Subject
+from ._calls import Subject, quiet
 from ._cases import Case
 from ._oracle import ROUTES, UNIT, Oracle
 from ._verdict import Evidence
@@ -52,6 +51,8 @@ def check(case: Case, evidence: Evidence) -> None:
     gradients = subject.backward(oracle.cotangents, saved)
     probe = _Probe(oracle, subject)
     for name in case.op.declaration.differentiable:
+        if oracle.arrays[name].size:
+            evidence.asked.add(f"gradient of {name!r}")
         for entry in _entries(oracle.arrays[name], case.seed):
             estimate = probe.derivative(name, entry)
             if estimate is None:
@@ -87,7 +88,7 @@ class _Probe:
     def __init__(self, oracle: Oracle, subject: Subject) -> None:
         self.oracle = oracle
         self.subject = subject
-        self.branches = _branches(oracle, oracle.arrays) if oracle.derivation.conditions else None
+        self.branches = oracle.branches(oracle.arrays) if oracle.derivation.conditions else None
 
     def derivative(self, name: str, entry: tuple[int, ...]) -> _Estimate | None:
         degree = degree_in(self.oracle.derivation.program, name) if self.oracle.exact else None
@@ -114,7 +115,7 @@ class _Probe:
         floating = {n: a.astype(complex) if n in self.oracle.case.op.declaration.differentiable else a for n, a in self.oracle.arrays.items()}
         floating[name][entry] += 1j * step
         try:
-            with np.errstate(all="ignore"):
+            with quiet():
                 outputs, _ = core.forward(self.oracle.case.op, floating)
             parts = [np.imag(outputs[o]) / step * w for o, w in self.oracle.cotangents.items()]
         except Exception:  # noqa: BLE001 # code that takes no complex numbers says so in its own way
@@ -158,25 +159,8 @@ class _Probe:
     def _same_branches(self, arrays: Mapping[str, Any]) -> bool:
         if self.branches is None:
             return True
-        there = _branches(self.oracle, arrays)
+        there = self.oracle.branches(arrays)
         return all(np.array_equal(a, b) for a, b in zip(self.branches, there, strict=True))
-
-
-class _Recorder(Floats):
-    """Floats that remember how comparisons went; a tie counts as a branch of its own."""
-
-    def __init__(self) -> None:
-        self.seen: list[Any] = []
-
-    def compare(self, relation: str, left: Any, right: Any) -> Any:
-        self.seen.append(np.sign(left - right))
-        return super().compare(relation, left, right)
-
-
-def _branches(oracle: Oracle, arrays: Mapping[str, Any]) -> list[Any]:
-    recorder = _Recorder()
-    oracle.evaluation.forward(recorder, arrays)
-    return recorder.seen
 
 
 def degree_in(program: Program, name: str) -> int | None:
