@@ -98,6 +98,9 @@ class Op(abc.ABC):
         """Return the operation that stands in for this one when a trained network is used; itself, unless overridden.
 
         The other operation has this one's inputs, parameters and outputs; constants may be missing.
+
+        Raises:
+            GraphError: there is none without more being given, as for statistics of a batch.
         """
         return self
 
