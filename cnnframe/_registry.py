@@ -18,6 +18,9 @@ from ._optimizer import Optimizer
 KINDS: Mapping[str, Any] = MappingProxyType({"layers": Layer, "activations": Activation, "losses": Loss, "regularizers": Regularizer, "optimizers": Optimizer})
 
 
+NOTHING = "it implements no hook; is @hookimpl missing on a function such as cnnframe_layers?"
+
+
 @dataclass(frozen=True)
 class Entry:
     """One registered class and the distribution that it came from."""
@@ -115,10 +118,11 @@ class Registry(Mapping[str, Any]):
 def load(*extra: Any, entry_points: bool = True, strict: bool = False) -> Registry:
     """Collect what the installed plugins, and any `extra` plugin objects, offer.
 
-    A plugin that raises on import is named in `Registry.skipped`; with `strict` it is an error.
+    An installed plugin that raises on import, or implements no hook, is named in `Registry.skipped`; with `strict` it is an error.
 
     Raises:
-        PluginError: a hook is misspelt, two plugins offer one name, or (strict) a plugin cannot be imported.
+        PluginError: a hook is misspelt, two plugins offer one name, an `extra` one implements no hook, or (strict) an
+            installed one was skipped.
         DeclarationError: a class breaks the contract of its kind.
     """
     manager = pluggy.PluginManager(_hookspecs.PROJECT)
@@ -130,18 +134,27 @@ def load(*extra: Any, entry_points: bool = True, strict: bool = False) -> Regist
             plugin = _import(distribution, point, skipped)
             if plugin is not None:
                 _register(manager, plugin, _source(distribution), origins)
+                if not manager.get_hookcallers(plugin):
+                    skipped.append(Skipped(point.name, _source(distribution)[0], NOTHING))
     if strict and skipped:
         raise PluginError(str(skipped[0]))
     for plugin in extra:
-        _register(manager, plugin, (getattr(plugin, "__name__", type(plugin).__qualname__), ""), origins)
+        source = getattr(plugin, "__name__", type(plugin).__qualname__)
+        _register(manager, plugin, (source, ""), origins)
+        if not manager.get_hookcallers(plugin):
+            raise PluginError(f"{source}: {NOTHING}")
     _check_hooks(manager, origins)
+    return Registry(_collect(manager, origins), tuple(skipped))
+
+
+def _collect(manager: pluggy.PluginManager, origins: Mapping[int, tuple[str, str]]) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for kind in KINDS:
         for call in getattr(manager.hook, f"cnnframe_{kind}").get_hookimpls():
             distribution_name, version = origins[id(call.plugin)]
             for cls in _offered(call, kind, distribution_name):
                 _admit(Entry(cls, kind, distribution_name, version), entries)
-    return Registry(entries, tuple(skipped))
+    return entries
 
 
 def _register(manager: pluggy.PluginManager, plugin: Any, source: tuple[str, str], origins: dict[int, tuple[str, str]]) -> None:

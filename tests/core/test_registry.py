@@ -488,3 +488,14 @@ def test_a_distribution_without_metadata_does_not_stop_the_others(site):
     (site.install("fake-bad", {"it": module}) / "METADATA").unlink()
     site.install("fake-good", {"it": site.module(SOURCE.format(name="yours"))})
     assert {*OPS, "yours"} <= set(load())
+
+
+def test_a_plugin_without_a_hook_is_not_passed_over_in_silence(site):
+    site.install("forgetful", {"forgetful": site.module(SOURCE.replace("@hookimpl\n", "").format(name="mine"))})
+    (skipped,) = load().skipped
+    assert "forgetful" in str(skipped)
+    assert "implements no hook; is @hookimpl missing" in str(skipped)
+    with pytest.raises(cf.PluginError, match=r"forgetful.*is @hookimpl missing"):
+        load(strict=True)
+    with pytest.raises(cf.PluginError, match="object: it implements no hook"):
+        load(object())
