@@ -19,21 +19,13 @@ import operator
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Protocol, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from ._errors import DeclarationError, HyperparameterError, nearest
 from ._links import Links
 
 PerAxis = int | tuple[int, ...]
 """An integer for all spatial dimensions, or one for each; kept as a tuple of `dims` integers."""
-
-
-class Bound(Protocol):
-    """What a hyperparameter's annotation may hold."""
-
-    def allows(self, value: Any, others: Mapping[str, Any]) -> bool:
-        """Whether `value` is within the bound; `others` holds the hyperparameters of the same operation."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Verdict = Literal["verified", "refuted", "inconclusive"]
-
-EXIT_CODES: Mapping[Verdict, int] = {"verified": 0, "refuted": 1, "inconclusive": 2}
 
 
 @dataclass(frozen=True)
