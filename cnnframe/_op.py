@@ -34,7 +34,11 @@ class Op(abc.ABC):
     - `backward(self, dy, saved)`, which returns a dict of gradients by name; it may take a third argument
       `wanted`, the names whose gradients are asked for, and leave out the others;
     - `formula(self, at, <arrays by name>)`, the output entry at the indices `at`, written with
-      `cnnframe.algebra` for every size (a dict by output name, with `at` one too, if there are several).
+      `cnnframe.algebra` for every size (a dict by output name, with `at` one too, if there are several);
+    - `claims(self, at, dy, <arrays by name>)`, if it likes: the closed form of each gradient, as a textbook
+      prints it. It returns a dict from names of inputs and parameters to the gradient's entry at the indices
+      `at[name]`, or to `unproved("why")`; `dy` is the cotangent array (a dict by output name if there are several;
+      a scalar if the output has no axes). It is mathematics like the formula, and knows nothing of `backward`.
 
     `inputs`, `params`, `constants` and `output` may be properties where they depend on hyperparameters.
 
@@ -93,6 +97,10 @@ class Op(abc.ABC):
     @abc.abstractmethod
     def formula(self, at: Any, *args: Any, **arrays: Any) -> Any:
         """Return the output entry at `at` as an expression of the entries of the arrays."""
+
+    def claims(self, at: Any, dy: Any, /, *args: Any, **arrays: Any) -> Mapping[str, Any]:  # noqa: ARG002 # overriding methods use them
+        """Return the closed form of each gradient's entry at `at[name]`; none, unless overridden."""
+        return {}
 
     def for_evaluation(self) -> Op:
         """Return the operation that stands in for this one when a trained network is used; itself, unless overridden.
@@ -205,7 +213,7 @@ class Regularizer(Op):
 
 
 class Activation(Op):
-    """An elementwise function of one variable: give `f`, its derivative `df`, and `expr`."""
+    """An elementwise function of one variable: give `f`, its derivative `df`, and `expr`; and, for a claim, `derivative`."""
 
     inputs: Any = {"x": "..."}
     output: Any = "..."
@@ -235,3 +243,14 @@ class Activation(Op):
     def formula(self, at: Any, x: Any) -> Any:
         """Return f at the entry `at`."""
         return self.expr(x[at])
+
+    def derivative(self, x: Any, y: Any) -> Any:
+        """Return f' as an expression of the scalars x and y = f(x); nothing is claimed of it unless overridden."""
+        raise NotImplementedError
+
+    def claims(self, at: Any, dy: Any, x: Any) -> Mapping[str, Any]:
+        """Return dy * f'(x), where `derivative` is given."""
+        if type(self).derivative is Activation.derivative:
+            return {}
+        entry = x[at["x"]]
+        return {"x": dy[at["x"]] * self.derivative(entry, self.expr(entry))}

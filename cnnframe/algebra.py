@@ -1,4 +1,4 @@
-"""What a formula is written with: index letters, sums, guards, named intermediates, scalar functions.
+"""What formulas and closed forms are written with: sums, guards, named intermediates, maps, scalar functions.
 
 Everything here is SymPy underneath, which is imported when a formula is read and not before. Scalars are
 plain SymPy expressions, so a formula may also call SymPy's own functions.
@@ -6,53 +6,61 @@ plain SymPy expressions, so a formula may also call SymPy's own functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from ._maps import Map, conv2, crop, down, every, kron, ones, pad, plane, rot180, spread, sum_all
+from ._sums import equal, guard, indices, inside, total
 
-def indices(letters: str, dims: int | None = None) -> tuple[Any, ...]:
-    """Integer index symbols: one for each letter, or `dims` of them for one letter (`a0`, `a1`, ...)."""
-    import sympy as sp
+__all__ = [
+    "Map",
+    "Unproved",
+    "absolute",
+    "conv2",
+    "crop",
+    "define",
+    "down",
+    "equal",
+    "every",
+    "exp",
+    "first_maximum",
+    "guard",
+    "indices",
+    "inside",
+    "kron",
+    "log",
+    "logistic",
+    "ones",
+    "pad",
+    "plane",
+    "rot180",
+    "sign",
+    "softplus",
+    "spread",
+    "sqrt",
+    "sum_all",
+    "tanh",
+    "total",
+    "unproved",
+    "when",
+]
 
-    names = letters.split() if dims is None else [f"{letters}{d}" for d in range(dims)]
-    return tuple(sp.Symbol(name, integer=True) for name in names)
 
+@dataclass(frozen=True)
+class Unproved:
+    """Stands for a closed form that is not stated.
 
-def total(body: Any, *over: tuple[Any, Any], where: Iterable[Any] = ()) -> Any:
-    """The sum of `body` over pairs (index, size), each index from 0, restricted to where every condition holds.
-
-    Conditions are comparisons of affine expressions of indices and sizes.
+    Attributes:
+        why: the reason, as a sentence's end.
     """
-    import sympy as sp
 
-    guarded = guard(body, where)
-    return sp.Sum(guarded, *((index, 0, size - 1) for index, size in over)) if over else guarded
+    why: str
 
 
-def guard(body: Any, where: Iterable[Any]) -> Any:
-    """`body` where every condition on the indices holds, and 0 elsewhere."""
-    import sympy as sp
-
-    from ._symbols import Guarded
-
-    conditions = [condition for condition in where if condition not in (True, sp.true)]
-    if any(condition in (False, sp.false) for condition in conditions):
-        return sp.Integer(0)
-    return Guarded(body, *conditions) if conditions else sp.sympify(body)
-
-
-def inside(index: Any, size: Any) -> list[Any]:
-    """The conditions 0 <= index < size; for sequences, those of each pair."""
-    if isinstance(index, Sequence):
-        return [condition for one, n in zip(index, size, strict=True) for condition in inside(one, n)]
-    return [index >= 0, index <= size - 1]
-
-
-def equal(left: Any, right: Any) -> Any:
-    """The condition left == right, on indices or on values."""
-    import sympy as sp
-
-    return sp.Eq(left, right)
+def unproved(why: str) -> Unproved:
+    """In `claims`, instead of a closed form: there is none to prove, and why."""
+    return Unproved(why)
 
 
 def define(name: str, shape: Sequence[Any], entry: Callable[..., Any], *, locally_constant: bool = False) -> Any:
@@ -129,3 +137,10 @@ def absolute(x: Any) -> Any:
     import sympy as sp
 
     return sp.Piecewise((x, x > 0), (-x, x < 0), (0, True))
+
+
+def sign(x: Any) -> Any:
+    """1, -1, or 0 at 0: the derivative of `absolute`."""
+    import sympy as sp
+
+    return sp.Piecewise((1, x > 0), (-1, x < 0), (0, True))

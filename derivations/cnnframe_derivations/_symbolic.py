@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,6 +38,15 @@ class Symbolic:
     shapes: Mapping[str, tuple[Any, ...]]
     outputs: Mapping[str, tuple[Any, ...]]
     operands: Mapping[str, tuple[Any, ...]]
+
+    @cached_property
+    def symbols(self) -> frozenset[Any]:
+        """All symbols for sizes and hyperparameters: those that an expression may hold beside its indices."""
+        found = [size for shape in (*self.shapes.values(), *self.outputs.values(), *self.operands.values()) for size in shape]
+        for name in hyperparameters(type(self.op)):
+            value = getattr(self.op, name)
+            found += value if isinstance(value, tuple) else vars(value).values() if isinstance(value, SimpleNamespace) else [value]
+        return frozenset(s for e in found if isinstance(e, sp.Expr) and not isinstance(e, sp.IndexedBase) for s in e.free_symbols)
 
 
 def structure(op: Op) -> Structure:

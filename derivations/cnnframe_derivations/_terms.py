@@ -7,6 +7,7 @@ derivatives are terms again and nothing has to be solved.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -73,9 +74,28 @@ class Definition:
         """Pairs (index, size)."""
         return tuple(zip(self.index, self.shape, strict=True))
 
+    def _repr_latex_(self) -> str:
+        from ._latex import of_definition
+
+        return f"$${of_definition(self)}$$"
+
     def entry(self) -> Any:
         """name[index] as an expression."""
         return sp.IndexedBase(self.name)[self.index]
+
+    def same(self, other: Definition) -> bool:
+        """Whether both say the same in the same words: their names and the names of their indices do not count."""
+        return self.locally_constant == other.locally_constant and self._numbered == other._numbered
+
+    @cached_property
+    def _numbered(self) -> tuple[Any, Any]:
+        """Shape and terms with indices that are numbered."""
+        own = _numbers(self.index, 0)
+        found = Counter()
+        for term in self.terms:
+            said = term.substitute({**own, **_numbers((index for index, _ in term.bound), len(own))})
+            found[said.bound, frozenset(said.ge), frozenset(said.eq), said.body] += 1
+        return self.shape, found
 
 
 @dataclass(frozen=True)
@@ -124,3 +144,7 @@ def differentiate(term: Term, name: str, at: tuple[Any, ...]) -> list[Term]:
 
 def _replace(expressions: tuple[Any, ...], mapping: dict[Any, Any]) -> tuple[Any, ...]:
     return tuple(expression.xreplace(mapping) for expression in expressions)
+
+
+def _numbers(indices: Iterable[Any], start: int) -> dict[Any, Any]:
+    return {index: sp.Symbol(f"#{number}", integer=True) for number, index in enumerate(indices, start)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,11 +58,39 @@ def softmax_formula(c: Any) -> Any:
     return define("alpha", (maps_in, maps_out), lambda i, j: e[i, j] / Z[j])
 
 
-def sparsemax_formula(c: Any) -> Any:
-    """Each column of c (i, j) projected onto the simplex, by the support and the threshold tau.
+def exponentials(x: Any) -> tuple[Any, Any]:
+    """exp(x) of x (n, c), and its sum Z over each row, as named intermediates."""
+    batch, units = x.shape
+    (k,) = indices("k")
+    e = define("e", (batch, units), lambda n, c: exp(x[n, c]))
+    return e, define("Z", (batch,), lambda n: total(e[n, k], (k, units)))
 
-    Entry i is in the support if what the larger entries exceed it by sums to less than 1.
-    """
+
+def softmax_rule(alpha: Any, slope: Callable[[Any, Any], Any], i: Any, j: Any) -> Any:
+    """alpha_ij (s_ij - sum over k of s_kj alpha_kj), where s is the derivative with respect to alpha: equation 10."""
+    (k,) = indices("k")
+    return alpha[i, j] * (slope(i, j) - total(slope(k, j) * alpha[k, j], (k, alpha.shape[0])))
+
+
+def sparsemax_rule(c: Any, slope: Callable[[Any, Any], Any], i: Any, j: Any) -> Any:
+    """On the support, the derivative s with respect to alpha less its mean over the support."""
+    (k,) = indices("k")
+    S, count = _support(c)
+    return S[i, j] * (slope(i, j) - total(S[k, j] * slope(k, j), (k, c.shape[0])) / count[j])
+
+
+def sparsemax_formula(c: Any) -> Any:
+    """Each column of c (i, j) projected onto the simplex, by the support and the threshold tau."""
+    maps_in, maps_out = c.shape
+    (k,) = indices("k")
+    S, count = _support(c)
+    held = define("held", (maps_out,), lambda j: total(S[k, j] * c[k, j], (k, maps_in)))
+    tau = define("tau", (maps_out,), lambda j: (held[j] - 1) / count[j])
+    return define("alpha", (maps_in, maps_out), lambda i, j: S[i, j] * (c[i, j] - tau[j]))
+
+
+def _support(c: Any) -> tuple[Any, Any]:
+    """Which entries are not 0, and how many of a column; those which the larger ones exceed by less than 1 in all."""
     maps_in, maps_out = c.shape
     (k,) = indices("k")
 
@@ -70,7 +99,4 @@ def sparsemax_formula(c: Any) -> Any:
 
     gap = define("gap", (maps_in, maps_out), exceeds, locally_constant=True)
     S = define("S", (maps_in, maps_out), lambda i, j: when(gap[i, j] < 1, 1, 0), locally_constant=True)
-    count = define("count", (maps_out,), lambda j: total(S[k, j], (k, maps_in)), locally_constant=True)
-    held = define("held", (maps_out,), lambda j: total(S[k, j] * c[k, j], (k, maps_in)))
-    tau = define("tau", (maps_out,), lambda j: (held[j] - 1) / count[j])
-    return define("alpha", (maps_in, maps_out), lambda i, j: S[i, j] * (c[i, j] - tau[j]))
+    return S, define("count", (maps_out,), lambda j: total(S[k, j], (k, maps_in)), locally_constant=True)

@@ -40,6 +40,10 @@ class ScaledTanh(Activation):
         """The function of a scalar."""
         return self.a * tanh(self.b * x)
 
+    def derivative(self, x, y):
+        """a b (1 - (y / a)^2)."""
+        return self.a * self.b * (1 - (y / self.a) ** 2)
+
 
 @dataclass(frozen=True)
 class ReLU(Activation):
@@ -58,6 +62,10 @@ class ReLU(Activation):
     def expr(self, x):
         """The function of a scalar."""
         return when(x > 0, x, 0)
+
+    def derivative(self, x, y):
+        """1 where x > 0."""
+        return when(x > 0, 1, 0)
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,10 @@ class Logistic(Activation):
         """The function of a scalar."""
         return logistic(self.beta * x)
 
+    def derivative(self, x, y):
+        """beta y (1 - y)."""
+        return self.beta * y * (1 - y)
+
 
 @dataclass(frozen=True)
 class Identity(Activation):
@@ -102,6 +114,10 @@ class Identity(Activation):
     def expr(self, x):
         """The function of a scalar."""
         return x
+
+    def derivative(self, x, y):
+        """1."""
+        return 1
 
 
 @dataclass(frozen=True)
@@ -128,6 +144,10 @@ class LeakyReLU(Activation):
         """The function of a scalar."""
         return when(x > 0, x, self.slope * x)
 
+    def derivative(self, x, y):
+        """1 where x > 0, else the slope."""
+        return when(x > 0, 1, self.slope)
+
 
 @dataclass(frozen=True)
 class Softplus(Activation):
@@ -146,3 +166,7 @@ class Softplus(Activation):
     def expr(self, x):
         """The function of a scalar."""
         return softplus(x)
+
+    def derivative(self, x, y):
+        """1 / (1 + exp(-x))."""
+        return logistic(x)

@@ -74,18 +74,45 @@ class BatchNorm(Layer):
 
     def formula(self, at, x):
         """The normalised entry, and the statistics (Ioffe and Szegedy 2015, algorithm 1)."""
-        maps, space = x.shape[1], (x.shape[0], *x.shape[2:])
-        m, *p = indices("m", self.dims + 1)
-        count = math.prod(space)
-        over = list(zip((m, *p), space, strict=True))
-        mu = define("mu", (maps,), lambda i: total(x[(m, i, *p)], *over) / count)
-        var = define("var", (maps,), lambda i: total((x[(m, i, *p)] - mu[i]) ** 2, *over) / count)
+        mu, var = self._statistics(x)
         centred = x[at["y"]] - mu[at["y"][1]]
         return {
             "y": centred / sqrt(var[at["y"][1]] + self.epsilon),
             "mean": mu[at["mean"]],
             "variance": var[at["variance"]],
         }
+
+    def claims(self, at, dy, x):
+        """rate (delta - mean of delta - y times the mean of delta o y), and what comes through the statistics."""
+        n, i, *p = at["x"]
+        mu, var = self._statistics(x)
+        rate = 1 / sqrt(var[i] + self.epsilon)
+        count = x.shape[0] * math.prod(x.shape[2:])
+
+        def centred(n, *p):
+            return x[(n, i, *p)] - mu[i]
+
+        def delta(n, *p):
+            return dy["y"][(n, i, *p)]
+
+        def y(n, *p):
+            return rate * centred(n, *p)
+
+        def mean(entry):
+            m, *q = indices("m", self.dims + 1)
+            return total(entry(m, *q), (m, x.shape[0]), *zip(q, x.shape[2:], strict=True)) / count
+
+        through_y = rate * (delta(n, *p) - mean(delta) - y(n, *p) * mean(lambda *at: delta(*at) * y(*at)))
+        return {"x": through_y + dy["mean"][i] / count + dy["variance"][i] * 2 * centred(n, *p) / count}
+
+    def _statistics(self, x):
+        """Mean and variance of each map, as named intermediates."""
+        maps, space = x.shape[1], (x.shape[0], *x.shape[2:])
+        m, *p = indices("m", self.dims + 1)
+        count = math.prod(space)
+        over = list(zip((m, *p), space, strict=True))
+        mu = define("mu", (maps,), lambda i: total(x[(m, i, *p)], *over) / count)
+        return mu, define("var", (maps,), lambda i: total((x[(m, i, *p)] - mu[i]) ** 2, *over) / count)
 
 
 @dataclass(frozen=True)
@@ -121,3 +148,7 @@ class BatchNormGiven(Layer):
     def formula(self, at, x, mean, precision):
         """The centred entry, scaled."""
         return (x[at] - mean[at[1]]) * precision[at[1]]
+
+    def claims(self, at, dy, x, mean, precision):
+        """Delta times the precision."""
+        return {"x": dy[at["x"]] * precision[at["x"][1]]}

@@ -8,9 +8,18 @@ from typing import Annotated
 import numpy as np
 
 from cnnframe import Constant, Layer, Param, PerAxis, at_least, bias, one_of
-from cnnframe.algebra import indices, total
+from cnnframe.algebra import conv2, indices, plane, rot180, sum_all, total
 
-from ._simplex import softmax, softmax_formula, softmax_pullback, sparsemax, sparsemax_formula, sparsemax_pullback
+from ._simplex import (
+    softmax,
+    softmax_formula,
+    softmax_pullback,
+    softmax_rule,
+    sparsemax,
+    sparsemax_formula,
+    sparsemax_pullback,
+    sparsemax_rule,
+)
 from ._windows import Geometry
 
 
@@ -98,6 +107,35 @@ class Combine(Layer):
         n, j, *u = at
         (i,) = indices("i")
         a = indices("a", self.dims)
-        alpha = softmax_formula(c) if self.weights == "softmax" else sparsemax_formula(c)
+        alpha = self._alpha(c)
         read = [v + size - 1 - e for v, size, e in zip(u, self.size, a, strict=True)]
         return b[j] + total(alpha[i, j] * x[(n, i, *read)] * k[(i, *a)], (i, x.shape[1]), *zip(a, self.size, strict=True))
+
+    def claims(self, at, dy, x, k, c, b):
+        """The rules of a convolution, weighed by alpha and summed over the output maps, and equation 10 (sections 3.1.1 and 3.3)."""
+        (pattern, out), alpha = indices("pattern j"), self._alpha(c)
+        batch, maps = x.shape[0], self.maps
+
+        def dx(n, i, *p):
+            sensitivity = conv2(plane(dy, n, out), rot180(plane(k, i)), "full")
+            return total(alpha[i, out] * sensitivity[p], (out, maps))
+
+        def dk(i, *a):
+            gradient = rot180(conv2(plane(x, pattern, i), rot180(plane(dy, pattern, out)), "valid"))
+            return total(alpha[i, out] * gradient[a], (pattern, batch), (out, maps))
+
+        def dalpha(i, j):
+            convolved = conv2(plane(x, pattern, i), plane(k, i), "valid")
+            return total(sum_all(plane(dy, pattern, j) * convolved), (pattern, batch))
+
+        def dc(i, j):
+            return softmax_rule(alpha, dalpha, i, j) if self.weights == "softmax" else sparsemax_rule(c, dalpha, i, j)
+
+        def db(j):
+            return total(sum_all(plane(dy, pattern, j)), (pattern, batch))
+
+        return {"x": dx(*at["x"]), "k": dk(*at["k"]), "c": dc(*at["c"]), "b": db(*at["b"])}
+
+    def _alpha(self, c):
+        """The weights as a formula."""
+        return softmax_formula(c) if self.weights == "softmax" else sparsemax_formula(c)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from cnnframe import Array, Layer, Links, Param, PerAxis, at_least, bias, multiple_of, one_of
-from cnnframe.algebra import equal, indices, inside, total
+from cnnframe.algebra import conv2, crop, equal, every, indices, inside, pad, plane, rot180, spread, sum_all, total
 
 from ._windows import Geometry
 
@@ -95,6 +95,25 @@ class Conv(Layer):
             *zip(a, self.size, strict=True),
             where=[equal(j, group * out + m), *inside(read, x.shape[2:])],
         )
+
+    def claims(self, at, dy, x, k, b):
+        """conv2(delta, rot180(k), 'full'), rot180(conv2(x, rot180(delta), 'valid')) and the sum of delta, group by group (section 3.1.1)."""
+        pattern, group, m, i = indices("pattern group m i")
+        batch, fan, out = x.shape[0], k.shape[1], self.maps // self.groups
+
+        def dx(n, c, *p):
+            j = group * out + m
+            sensitivity = _sensitivity(self, plane(dy, n, j), plane(k, j, i), x.shape[2:])
+            return total(sensitivity[p], (group, self.groups), (i, fan), (m, out), where=[equal(c, group * fan + i)])
+
+        def dk(j, c, *a):
+            gradient = _kernel_rule(self, plane(x, pattern, group * fan + c), plane(dy, pattern, j))
+            return total(gradient[a], (pattern, batch), (group, self.groups), (m, out), where=[equal(j, group * out + m)])
+
+        def db(j):
+            return total(sum_all(plane(dy, pattern, j)), (pattern, batch))
+
+        return {"x": dx(*at["x"]), "k": dk(*at["k"]), "b": db(*at["b"])}
 
 
 @dataclass(frozen=True)
@@ -199,6 +218,25 @@ class ConvLinked(Layer):
             where=inside(read, x.shape[2:]),
         )
 
+    def claims(self, at, dy, x, k, b):
+        """As for `conv`, summed over the links of a map, and at the two ends of a link."""
+        pattern, link, i, j = indices("pattern link i j")
+        source, target = self.links.source, self.links.target
+        batch, maps_in, maps_out = x.shape[0], self.links.inputs, self.links.outputs
+
+        def dx(n, i, *p):
+            sensitivity = _sensitivity(self, plane(dy, n, j), plane(k, link), x.shape[2:])
+            return total(source[link, i] * target[link, j] * sensitivity[p], (link, self.links.count), (j, maps_out))
+
+        def dk(link, *a):
+            gradient = _kernel_rule(self, plane(x, pattern, i), plane(dy, pattern, j))
+            return total(source[link, i] * target[link, j] * gradient[a], (pattern, batch), (i, maps_in), (j, maps_out))
+
+        def db(j):
+            return total(sum_all(plane(dy, pattern, j)), (pattern, batch))
+
+        return {"x": dx(*at["x"]), "k": dk(*at["k"]), "b": db(*at["b"])}
+
 
 def _positions(op: Conv | ConvLinked, u: Sequence[Any], a: Sequence[Any]) -> list[Any]:
     """The entry of the map that kernel entry `a` meets at output position `u`."""
@@ -207,6 +245,20 @@ def _positions(op: Conv | ConvLinked, u: Sequence[Any], a: Sequence[Any]) -> lis
         stride * v + dilation * (size - 1 - tap if flip else tap) - padding
         for v, tap, size, stride, padding, dilation in zip(u, a, op.size, op.stride, op.padding, op.dilation, strict=True)
     ]
+
+
+def _sensitivity(op: Conv | ConvLinked, delta: Any, k: Any, shape: Sequence[Any]) -> Any:
+    """conv2(delta, rot180(k), 'full'), with zeros between the entries for stride and dilation, less the padding (section 3.2.1)."""
+    kernel = spread(k, op.dilation)
+    full = conv2(spread(delta, op.stride), rot180(kernel) if op.orientation == "convolution" else kernel, "full")
+    return crop(full, op.padding, shape)
+
+
+def _kernel_rule(op: Conv | ConvLinked, x: Any, delta: Any) -> Any:
+    """rot180(conv2(x, rot180(delta), 'valid')) of the padded map, every dilation-th entry (section 3.1.1)."""
+    valid = conv2(pad(x, op.padding), rot180(spread(delta, op.stride)), "valid")
+    gradient = every(valid, op.dilation, op.size)
+    return rot180(gradient) if op.orientation == "convolution" else gradient
 
 
 def _oriented(op: Conv | ConvLinked, k: Array) -> Array:

@@ -47,3 +47,19 @@ class Dense(Layer):
         n, unit = at
         (i,) = indices("i")
         return b[unit] + total(W[unit, i] * x[n, i], (i, x.shape[1]))
+
+    def claims(self, at, dy, x, W, b):
+        """W^T delta, delta x^T and delta; the last two sum over the batch (equations 4, 5 and 3)."""
+        batch, units = dy.shape
+        pattern, unit = indices("pattern unit")
+
+        def dx(n, i):
+            return total(W[unit, i] * dy[n, unit], (unit, units))
+
+        def dW(j, i):
+            return total(dy[pattern, j] * x[pattern, i], (pattern, batch))
+
+        def db(j):
+            return total(dy[pattern, j], (pattern, batch))
+
+        return {"x": dx(*at["x"]), "W": dW(*at["W"]), "b": db(*at["b"])}

@@ -47,3 +47,7 @@ class Dropout(Layer):
     def formula(self, at, x, u):
         """The entry, scaled if it is kept."""
         return x[at] * when(u[at] >= self.rate, 1, 0) / (1 - self.rate)
+
+    def claims(self, at, dy, x, u):
+        """Delta where the entry is kept, scaled alike."""
+        return {"x": dy[at["x"]] * when(u[at["x"]] >= self.rate, 1, 0) / (1 - self.rate)}

@@ -46,10 +46,12 @@ class Flatten(Layer):
         n, q = at
         (i,) = indices("i")
         p = indices("p", self.dims)
-        position = i
-        for index, size in zip(p, x.shape[2:], strict=True):
-            position = position * size + index
-        return total(x[(n, i, *p)], *zip((i, *p), x.shape[1:], strict=True), where=[equal(q, position)])
+        return total(x[(n, i, *p)], *zip((i, *p), x.shape[1:], strict=True), where=[equal(q, _position(i, p, x.shape[2:]))])
+
+    def claims(self, at, dy, x):
+        """Delta at the row-major position of the entry."""
+        n, i, *p = at["x"]
+        return {"x": dy[n, _position(i, p, x.shape[2:])]}
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,11 @@ class Concatenate(Layer):
         first = total(a[(n, i, *u)], (i, a.shape[1]), where=[equal(m, i)])
         return first + total(b[(n, j, *u)], (j, b.shape[1]), where=[equal(m, a.shape[1] + j)])
 
+    def claims(self, at, dy, a, b):
+        """Each input's part of delta."""
+        n, j, *p = at["b"]
+        return {"a": dy[at["a"]], "b": dy[(n, a.shape[1] + j, *p)]}
+
 
 @dataclass(frozen=True)
 class Add(Layer):
@@ -106,3 +113,14 @@ class Add(Layer):
     def formula(self, at, a, b):
         """The sum of the entries."""
         return a[at] + b[at]
+
+    def claims(self, at, dy, a, b):
+        """Delta twice."""
+        return {"a": dy[at["a"]], "b": dy[at["b"]]}
+
+
+def _position(i, p, shape):
+    """The row-major position of entry `p` of map i, among all maps of this shape."""
+    for index, size in zip(p, shape, strict=True):
+        i = i * size + index
+    return i

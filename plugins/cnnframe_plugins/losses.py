@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import expit
 
 from cnnframe import DataError, Loss, one_of
-from cnnframe.algebra import define, equal, exp, indices, log, softplus, total, when
+from cnnframe.algebra import equal, indices, log, logistic, softplus, total, when
 
-from ._simplex import log_softmax
+from ._simplex import exponentials, log_softmax
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class SquaredError(Loss):
         """Equation 1, summed over the batch (section 2.1)."""
         n, c = indices("n c")
         return total((t[n, c] - y[n, c]) ** 2, (n, y.shape[0]), (c, y.shape[1])) / 2
+
+    def claims(self, at, dy, y, t):
+        """y - t (section 2.2)."""
+        return {"y": dy * (y[at["y"]] - t[at["y"]])}
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,19 @@ class SoftmaxCrossEntropy(Loss):
     def formula(self, at, z, t):
         """Minus the logarithm of the softmax, weighted by the targets."""
         batch, classes = z.shape
-        n, c, k = indices("n c k")
-        e = define("e", (batch, classes), lambda m, j: exp(z[m, j]))
-        Z = define("Z", (batch,), lambda m: total(e[m, k], (k, classes)))
+        n, c = indices("n c")
+        _, Z = exponentials(z)
         weight = t[n, c] if self.targets == "dense" else when(equal(t[n], c), 1, 0)
         return total(weight * (log(Z[n]) - z[n, c]), (n, batch), (c, classes))
+
+    def claims(self, at, dy, z, t):
+        """softmax(z) times the sum of t, less t; for an index, softmax(z) less 1 at the class."""
+        (n, c), (k,) = at["z"], indices("k")
+        e, Z = exponentials(z)
+        y = e[n, c] / Z[n]
+        if self.targets == "dense":
+            return {"z": dy * (y * total(t[n, k], (k, z.shape[1])) - t[n, c])}
+        return {"z": dy * (y - when(equal(t[n], c), 1, 0))}
 
 
 @dataclass(frozen=True)
@@ -116,6 +128,10 @@ class LogisticCrossEntropy(Loss):
         """-t log p - (1 - t) log(1 - p) with p = logistic(z), which is softplus(z) - t z."""
         n, c = indices("n c")
         return total(softplus(z[n, c]) - t[n, c] * z[n, c], (n, z.shape[0]), (c, z.shape[1]))
+
+    def claims(self, at, dy, z, t):
+        """logistic(z) - t."""
+        return {"z": dy * (logistic(z[at["z"]]) - t[at["z"]])}
 
 
 def _check_classes(t, classes):

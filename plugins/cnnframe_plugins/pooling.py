@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from cnnframe import Layer, PerAxis, at_least, one_of
-from cnnframe.algebra import first_maximum, indices, total
+from cnnframe.algebra import conv2, crop, equal, first_maximum, indices, ones, plane, spread, total
 
 from ._windows import Geometry
 
@@ -65,6 +65,12 @@ class MeanPool(Layer):
         read = [stride * v + e for stride, v, e in zip(self.stride, u, a, strict=True)]
         return total(x[(n, j, *read)], *zip(a, self.size, strict=True)) / math.prod(self.size)
 
+    def claims(self, at, dy, x):
+        """The sum of delta over the windows that hold the entry, divided by their area."""
+        n, j, *p = at["x"]
+        delta = spread(plane(dy, n, j), self.stride)
+        return {"x": crop(conv2(delta, ones(self.size), "full"), (0,) * self.dims, x.shape[2:])[p] / math.prod(self.size)}
+
 
 @dataclass(frozen=True)
 class MaxPool(Layer):
@@ -117,12 +123,26 @@ class MaxPool(Layer):
         """The entry that a one-hot choice selects in the window."""
         n, j, *u = at
         a = indices("a", self.dims)
+        choice = self._choice(x)
+        return total(choice[(n, j, *u, *a)] * x[(n, j, *self._read(u, a))], *zip(a, self.size, strict=True))
 
-        def entry(batch, channel, *where):
-            outer, inner = where[: self.dims], where[self.dims :]
-            read = [stride * v + e for stride, v, e in zip(self.stride, outer, inner, strict=True)]
-            return x[(batch, channel, *read)]
+    def claims(self, at, dy, x):
+        """Delta of each window whose choice is the entry."""
+        n, j, *p = at["x"]
+        u, a = indices("u", self.dims), indices("a", self.dims)
+        chosen = [equal(q, read) for q, read in zip(p, self._read(u, a), strict=True)]
+        over = zip((*u, *a), (*dy.shape[2:], *self.size), strict=True)
+        return {"x": total(self._choice(x)[(n, j, *u, *a)] * dy[(n, j, *u)], *over, where=chosen)}
+
+    def _choice(self, x):
+        """One-hot over each window, by axes (n, maps, *output, *window)."""
+
+        def entry(n, j, *where):
+            return x[(n, j, *self._read(where[: self.dims], where[self.dims :]))]
 
         output = [(h - size) // stride + 1 for h, size, stride in zip(x.shape[2:], self.size, self.stride, strict=True)]
-        choice = first_maximum("choice", (*x.shape[:2], *output), self.size, entry)
-        return total(choice[(n, j, *u, *a)] * entry(n, j, *u, *a), *zip(a, self.size, strict=True))
+        return first_maximum("choice", (*x.shape[:2], *output), self.size, entry)
+
+    def _read(self, u, a):
+        """The entry of the map at position `a` of window `u`."""
+        return [stride * v + e for stride, v, e in zip(self.stride, u, a, strict=True)]

@@ -12,9 +12,9 @@ from typing import Annotated
 import numpy as np
 
 from cnnframe import Regularizer, at_least, between
-from cnnframe.algebra import absolute, indices, log, total
+from cnnframe.algebra import absolute, indices, log, sign, total
 
-from ._simplex import log_softmax, softmax, softmax_formula, softmax_pullback
+from ._simplex import log_softmax, softmax, softmax_formula, softmax_pullback, softmax_rule
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,10 @@ class L1(Regularizer):
         (p,) = indices("p")
         return self.strength * total(absolute(w[p]), (p, w.shape[0]))
 
+    def claims(self, at, dy, w):
+        """strength sign(w): equation 12."""
+        return {"w": dy * self.strength * sign(w[at["w"]])}
+
 
 @dataclass(frozen=True)
 class L2(Regularizer):
@@ -73,6 +77,10 @@ class L2(Regularizer):
         """Half the squared 2-norm."""
         (p,) = indices("p")
         return self.strength * total(w[p] ** 2, (p, w.shape[0])) / 2
+
+    def claims(self, at, dy, w):
+        """strength w."""
+        return {"w": dy * self.strength * w[at["w"]]}
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,11 @@ class AlphaL1(Regularizer):
         alpha, i, j, over = _columns(c)
         return self.strength * total(absolute(alpha[i, j]), *over)
 
+    def claims(self, at, dy, c):
+        """strength (|alpha| - alpha sum of |alpha|): equation 14."""
+        (i, j), (k,), alpha = at["c"], indices("k"), softmax_formula(c)
+        return {"c": dy * self.strength * (absolute(alpha[i, j]) - alpha[i, j] * total(absolute(alpha[k, j]), (k, c.shape[0])))}
+
 
 @dataclass(frozen=True)
 class AlphaSquare(Regularizer):
@@ -139,6 +152,11 @@ class AlphaSquare(Regularizer):
         alpha, i, j, over = _columns(c)
         return -self.strength * total(alpha[i, j] ** 2, *over)
 
+    def claims(self, at, dy, c):
+        """Equation 10 with the derivative -2 strength alpha."""
+        alpha = softmax_formula(c)
+        return {"c": dy * -2 * self.strength * softmax_rule(alpha, lambda i, j: alpha[i, j], *at["c"])}
+
 
 @dataclass(frozen=True)
 class AlphaEntropy(Regularizer):
@@ -169,6 +187,11 @@ class AlphaEntropy(Regularizer):
         """The entropy of alpha."""
         alpha, i, j, over = _columns(c)
         return -self.strength * total(alpha[i, j] * log(alpha[i, j]), *over)
+
+    def claims(self, at, dy, c):
+        """Equation 10 with the derivative -strength (log alpha + 1)."""
+        alpha = softmax_formula(c)
+        return {"c": dy * -self.strength * softmax_rule(alpha, lambda i, j: log(alpha[i, j]) + 1, *at["c"])}
 
 
 @dataclass(frozen=True)
@@ -204,6 +227,12 @@ class AlphaPower(Regularizer):
         """The sum of powers of alpha."""
         alpha, i, j, over = _columns(c)
         return self.strength * total(alpha[i, j] ** self.power, *over)
+
+    def claims(self, at, dy, c):
+        """strength power (alpha^power - alpha sum of alpha^power)."""
+        (i, j), (k,), alpha = at["c"], indices("k"), softmax_formula(c)
+        powers = total(alpha[k, j] ** self.power, (k, c.shape[0]))
+        return {"c": dy * self.strength * self.power * (alpha[i, j] ** self.power - alpha[i, j] * powers)}
 
 
 def _columns(c):

@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from cnnframe import Layer, bias, gain, one_of, positive
+from cnnframe.algebra import indices, plane, sum_all, total
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,18 @@ class ScaleShift(Layer):
         """The scaled and shifted entry."""
         return gain[at[1]] * x[at] + shift[at[1]]
 
+    def claims(self, at, dy, x, gain, shift):
+        """gain delta, the sum of delta o x, and the sum of delta (section 3.2.1 with d = x)."""
+        (pattern,), batch = indices("pattern"), x.shape[0]
+
+        def dgain(j):
+            return total(sum_all(plane(dy, pattern, j) * plane(x, pattern, j)), (pattern, batch))
+
+        def dshift(j):
+            return total(sum_all(plane(dy, pattern, j)), (pattern, batch))
+
+        return {"x": gain[at["x"][1]] * dy[at["x"]], "gain": dgain(*at["gain"]), "shift": dshift(*at["shift"])}
+
 
 @dataclass(frozen=True)
 class Normalise(Layer):
@@ -79,3 +92,7 @@ class Normalise(Layer):
     def formula(self, at, x):
         """The normalised entry."""
         return (x[at] - self.mean) / self.std
+
+    def claims(self, at, dy, x):
+        """Delta divided by the standard deviation."""
+        return {"x": dy[at["x"]] / self.std}

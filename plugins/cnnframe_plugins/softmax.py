@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnnframe import Layer
-from cnnframe.algebra import define, exp, indices, total
+from cnnframe.algebra import indices, total
 
-from ._simplex import softmax, softmax_pullback
+from ._simplex import exponentials, softmax, softmax_pullback
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,15 @@ class Softmax(Layer):
     def formula(self, at, x):
         """The exponential over the sum of exponentials."""
         n, unit = at
-        batch, units = x.shape
-        (c,) = indices("c")
-        e = define("e", (batch, units), lambda m, j: exp(x[m, j]))
-        Z = define("Z", (batch,), lambda m: total(e[m, c], (c, units)))
+        e, Z = exponentials(x)
         return e[n, unit] / Z[n]
+
+    def claims(self, at, dy, x):
+        """y (dy - sum of dy y): equations 8 to 10."""
+        (n, i), (k,) = at["x"], indices("k")
+        e, Z = exponentials(x)
+
+        def y(i):
+            return e[n, i] / Z[n]
+
+        return {"x": y(i) * (dy[n, i] - total(dy[n, k] * y(k), (k, x.shape[1])))}

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import numpy as np
 
-from cnnframe import Layer, PerAxis, at_least, bias, gain, one_of
-from cnnframe.algebra import indices, total
+from cnnframe import Layer, PerAxis, algebra, at_least, bias, gain, one_of
+from cnnframe.algebra import crop, indices, kron, ones, plane, spread, sum_all, total
 
 from ._blocks import down, up
 
@@ -62,6 +62,22 @@ class Subsample(Layer):
         block = [size * v + e for size, v, e in zip(self.size, p, a, strict=True)]
         return beta[j] * total(x[(n, j, *block)], *zip(a, self.size, strict=True)) + b[j]
 
+    def claims(self, at, dy, x, beta, b):
+        """beta up(delta), the sum of delta o d with d = down(x), and the sum of delta (sections 3.1.1 and 3.2.1)."""
+        (pattern,), batch = indices("pattern"), x.shape[0]
+
+        def dx(n, j, *p):
+            return beta[j] * kron(plane(dy, n, j), ones(self.size))[p]
+
+        def dbeta(j):
+            d = algebra.down(plane(x, pattern, j), self.size)
+            return total(sum_all(plane(dy, pattern, j) * d), (pattern, batch))
+
+        def db(j):
+            return total(sum_all(plane(dy, pattern, j)), (pattern, batch))
+
+        return {"x": dx(*at["x"]), "beta": dbeta(*at["beta"]), "b": db(*at["b"])}
+
 
 @dataclass(frozen=True)
 class Decimate(Layer):
@@ -100,6 +116,11 @@ class Decimate(Layer):
         n, j, *u = at
         return x[(n, j, *(stride * v for stride, v in zip(self.stride, u, strict=True)))]
 
+    def claims(self, at, dy, x):
+        """Delta with zeros between its entries, and behind them where samples are left over."""
+        n, j, *p = at["x"]
+        return {"x": crop(spread(plane(dy, n, j), self.stride), (0,) * self.dims, x.shape[2:])[p]}
+
 
 @dataclass(frozen=True)
 class Upsample(Layer):
@@ -133,3 +154,8 @@ class Upsample(Layer):
         u = indices("source", self.dims)
         held = [condition for size, v, w in zip(self.size, u, q, strict=True) for condition in (w >= size * v, w <= size * v + size - 1)]
         return total(x[(n, j, *u)], *zip(u, x.shape[2:], strict=True), where=held)
+
+    def claims(self, at, dy, x):
+        """down(delta)."""
+        n, j, *p = at["x"]
+        return {"x": algebra.down(plane(dy, n, j), self.size)[p]}

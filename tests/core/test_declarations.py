@@ -59,6 +59,8 @@ WRONG = {
     "forward too many": ({"forward": lambda self, x, W, b: None}, r"^Mine\.forward takes \(x, W, b\)" + DECLARE),
     "forward by position": ({"forward": lambda self, *arrays: None}, r"^Mine\.forward takes \(arrays\)" + DECLARE),
     "formula other name": ({"formula": lambda self, at, x, w: None}, r"^Mine\.formula takes \(x, w\)" + DECLARE),
+    "claims other name": ({"claims": lambda self, at, dy, x, w: {}}, r"^Mine\.claims takes \(x, w\)" + DECLARE),
+    "claims without dy": ({"claims": lambda self, at, x, W: {}}, r"^Mine\.claims takes \(W\)" + DECLARE),
     "formula without at": ({"formula": lambda self, x, W: None}, r"^Mine\.formula takes \(W\)" + DECLARE),
     "backward without saved": ({"backward": lambda self, dy: None}, r"^Mine\.backward takes \(dy\); wanted \(dy, saved\) or \(dy, saved, wanted\)$"),
     "backward other name": ({"backward": lambda self, g, saved: None}, r"^Mine\.backward takes \(g, saved\); wanted \(dy, saved\)"),

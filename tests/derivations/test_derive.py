@@ -123,6 +123,19 @@ def test_a_sum_within_a_function_becomes_an_intermediate():
     np.testing.assert_allclose(gradients["x"], 2 * x / np.array([[5.0], [25.0]]), rtol=1e-15)
 
 
+def test_a_sum_within_a_function_may_hold_another():
+    @formula_only(inputs={"x": "n c"}, output="")
+    def log_log(self, at, x):
+        n, c = indices("n c")
+        return log(total(log(total(x[n, c] ** 2, (c, x.shape[1]))), (n, x.shape[0])))
+
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    y, gradients = evaluate(log_log(), {"x": x}, {"y": np.array(1.0)})
+    inner = np.log([5, 25])
+    np.testing.assert_allclose(y["y"], np.log([inner.sum()]), rtol=1e-15)
+    np.testing.assert_allclose(gradients["x"], 2 * x / np.array([[5.0], [25.0]]) / inner.sum(), rtol=1e-15)
+
+
 def test_a_repeated_operand_counts_each_time():
     @formula_only(inputs={"x": "n"}, output="")
     def square(self, at, x):

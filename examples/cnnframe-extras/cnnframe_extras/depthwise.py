@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from cnnframe import Layer, Param, at_least
-from cnnframe.algebra import indices, total
+from cnnframe.algebra import conv2, indices, plane, spread, total
 
 
 @dataclass(frozen=True)
@@ -57,3 +57,15 @@ class Depthwise(Layer):
         n, i, u = at
         (a,) = indices("a")
         return total(x[n, i, u + self.step * a] * k[i, a], (a, self.size))
+
+    def claims(self, at, dy, x, k):
+        """The 'full' convolution of dy with the kernel, and the correlation of x with dy."""
+        m, u = indices("m u")
+
+        def dx(n, i, p):
+            return conv2(plane(dy, n, i), spread(plane(k, i), [self.step]), "full")[p]
+
+        def dk(i, a):
+            return total(dy[m, i, u] * x[m, i, u + self.step * a], (m, dy.shape[0]), (u, dy.shape[2]))
+
+        return {"x": dx(*at["x"]), "k": dk(*at["k"])}

@@ -35,3 +35,7 @@ class Swish(Activation):
     def expr(self, x):
         """The function of a scalar."""
         return x * logistic(self.beta * x)
+
+    def derivative(self, x, y):
+        """The derivative of a scalar x, where y = f(x)."""
+        return self.beta * y + logistic(self.beta * x) * (1 - self.beta * y)

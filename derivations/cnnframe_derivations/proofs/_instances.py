@@ -1,0 +1,207 @@
+"""Concrete sizes that satisfy the assumptions, and the values of terms there: witnesses and counterexamples.
+
+Slow and plain on purpose: every point of a box is visited, in exact fractions where no function forces floats.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import product
+from typing import Any
+from zlib import crc32
+
+from ._polynomial import CONDITION, Atom, Polynomial
+from ._statement import Term, Theorem, Theory
+
+Sizes = dict[str, int]
+Quotients = Mapping[str, tuple[Polynomial, Polynomial]]
+Checks = list[tuple[Polynomial, bool]]
+TRIES = 4000
+"""How many draws of sizes are made."""
+VISITS = 200_000
+"""How many points of a term are visited before it is left alone."""
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "exp": math.exp,
+    "log": math.log,
+    "tanh": math.tanh,
+    "cosh": math.cosh,
+    "sinh": math.sinh,
+    "sin": math.sin,
+    "cos": math.cos,
+    "atan": math.atan,
+    "abs": abs,
+    "sign": lambda x: (x > 0) - (x < 0),
+    "pow": lambda x, y: float(x) ** float(y),
+    "logistic": lambda x: 1 / (1 + math.exp(-x)),
+    "softplus": lambda x: math.log(1 + math.exp(x)),
+}
+
+
+def sizes_that_fit(theory: Theory, quotients: Quotients) -> Iterator[Sizes]:
+    """Sizes at which every assumption holds: a plain one first, then draws, the same ones each time."""
+    names = sorted(theory.integers - set(quotients))
+    source = random.Random(0)  # noqa: S311 # draws of test cases, not secrets
+    for attempt in range(TRIES):
+        largest = 2 + attempt * 6 // TRIES
+        drawn = {name: 2 if not attempt else source.randint(1, largest) for name in names}
+        if attempt % 2:
+            # Maps are larger than windows in most operations.
+            drawn |= {name: drawn[name] + 3 for name in names if name[:1] in ("h", "w") and name[1:].isdigit()}
+        sizes = complete(theory, quotients, drawn)
+        if sizes is not None:
+            yield sizes
+
+
+def complete(theory: Theory, quotients: Quotients, sizes: Sizes) -> Sizes | None:
+    """The sizes with their quotients, or None if an assumption fails."""
+    sizes = {name: value for name, value in sizes.items() if name not in quotients}
+    for name, (above, below) in quotients.items():
+        divisor = value(below, sizes)
+        if divisor <= 0:
+            return None
+        sizes[name] = value(above, sizes) // divisor
+    return sizes if all(value(c, sizes) >= 0 for c in theory.assume) else None
+
+
+def value(p: Polynomial, at: Mapping[str, int]) -> int:
+    """The value of a polynomial of integers."""
+    total = 0
+    for monomial, c in p.items:
+        term = c
+        for (_, name, *_), exponent in monomial:
+            term *= at[name] ** exponent
+        total += term
+    return int(total)
+
+
+def smaller(sizes: Sizes, still: Callable[[Sizes], bool], again: Callable[[Sizes], Sizes | None]) -> Sizes:
+    """The smallest sizes in reach for which something is still true."""
+    shrunk = True
+    while shrunk:
+        shrunk = False
+        for name in sorted(sizes):
+            for less in range(min(1, sizes[name]), sizes[name]):
+                tried = again({**sizes, name: less})
+                if tried is not None and still(tried):
+                    sizes, shrunk = tried, True
+                    break
+    return sizes
+
+
+def points(theorem: Theorem, t: Term, sizes: Sizes, at: Mapping[str, int] | None = None) -> Iterator[Sizes]:
+    """Every point of a term: values of its bound indices, and of the free ones unless they are given."""
+    box = [*(() if at is not None else theorem.free), *t.bound]
+    conditions = [(c, False) for c in t.ge] + [(c, True) for c in t.eq]
+    names = {v for v, _ in box}
+    order: list[tuple[str, Polynomial]] = []
+    left = list(box)
+    while left:
+        # The index that completes a condition soonest goes first.
+        ready = [len((c.symbols() & names) - {v for v, _ in order}) for c, _ in conditions]
+        nearest = min((n for n in ready if n), default=0)
+        wanted = next((c.symbols() for (c, _), n in zip(conditions, ready, strict=True) if n == nearest and n), set())
+        pick = next((pair for pair in left if pair[0] in wanted), left[0])
+        order.append(pick)
+        left.remove(pick)
+    checks = _checks(conditions, order, names)
+    yield from _visit(order, checks, 0, {**sizes, **(at or {})}, [VISITS])
+
+
+def _checks(conditions: Sequence[tuple[Polynomial, bool]], order: Sequence[tuple[str, Polynomial]], names: set[str]) -> list[Checks]:
+    """The conditions that can be looked at once so many indices are set."""
+    checks: list[Checks] = [[] for _ in range(len(order) + 1)]
+    for c, equal in conditions:
+        mine = c.symbols() & names
+        checks[next(k for k in range(len(order) + 1) if mine <= {v for v, _ in order[:k]})].append((c, equal))
+    return checks
+
+
+def _visit(order: Sequence[tuple[str, Polynomial]], checks: Sequence[Checks], depth: int, at: Sizes, budget: list[int]) -> Iterator[Sizes]:
+    budget[0] -= 1
+    if budget[0] < 0 or not all(value(c, at) == 0 if equal else value(c, at) >= 0 for c, equal in checks[depth]):
+        return
+    if depth == len(order):
+        yield dict(at)
+        return
+    v, size = order[depth]
+    for k in range(value(size, at)):
+        yield from _visit(order, checks, depth + 1, {**at, v: k}, budget)
+
+
+class World:
+    """Arrays of small numbers, the same ones each time, at one choice of sizes."""
+
+    def __init__(self, theory: Theory, sizes: Sizes, seed: int = 0) -> None:
+        self.theory = theory
+        self.sizes = sizes
+        self.seed = seed
+        self._entries: dict[Any, Any] = {}
+
+    def sum(self, theorem: Theorem, terms: Sequence[Term], at: Mapping[str, int]) -> Any:
+        """The value of terms at a free index."""
+        return sum((self.scalar(t.body, p) for t in terms for p in points(theorem, t, self.sizes, at)), Fraction(0))
+
+    def scalar(self, p: Polynomial, at: Mapping[str, int]) -> Any:
+        """The value of a body."""
+        total: Any = Fraction(0)
+        for monomial, c in p.items:
+            term: Any = Fraction(c)
+            for a, exponent in monomial:
+                base = self.atom(a, at)
+                if isinstance(exponent, Fraction):
+                    base, exponent = float(base), float(exponent)  # noqa: PLW2901
+                term *= base**exponent
+            total += term
+        return total
+
+    def atom(self, a: Atom, at: Mapping[str, int]) -> Any:
+        """The value of an atom."""
+        kind, name = a[0], a[1]
+        if kind == "symbol":
+            return Fraction(at[name]) if name in at else self._drawn("hyperparameter", name, low=1)
+        if kind == "sum":
+            return self.scalar(name, at)
+        inside = tuple(self.scalar(part, at) for part in a[2])
+        if kind == "entry":
+            return self.entry(name, tuple(int(i) for i in inside))
+        if name.startswith(CONDITION):
+            return Fraction(int(inside[0] == 0 if name == f"{CONDITION}zero" else inside[0] > 0))
+        if name in FUNCTIONS:
+            return FUNCTIONS[name](*inside) if name in ("abs", "sign") else FUNCTIONS[name](*map(float, inside))
+        return self._drawn("function", name, inside)
+
+    def entry(self, name: str, index: tuple[int, ...]) -> Any:
+        """The entry of an array: of a definition by its terms, of another by drawing."""
+        key = (name, index)
+        if key not in self._entries:
+            definition = self.theory.definitions.get(name)
+            if definition is not None:
+                at = {v: k for (v, _), k in zip(definition.index, index, strict=True)}
+                self._entries[key] = self.sum(Theorem(self.theory, definition.index, (), ()), definition.terms, at)
+            elif name in self.theory.facts:
+                ((_, classes),) = self.theory.facts[name].terms[0].bound
+                self._entries[key] = Fraction(crc32(repr((self.seed, key)).encode()) % value(classes, self.sizes))
+            else:
+                self._entries[key] = self._drawn(name, *index)
+        return self._entries[key]
+
+    def _drawn(self, *key: Any, low: int = -4) -> Fraction:
+        spread = [k for k in range(low, 6) if k]
+        return Fraction(spread[crc32(repr((self.seed, key)).encode()) % len(spread)])
+
+    def free(self, theorem: Theorem) -> Iterator[Sizes]:
+        """Every free index."""
+        ranges = [range(value(size, self.sizes)) for _, size in theorem.free]
+        for index in product(*ranges):
+            yield {v: k for (v, _), k in zip(theorem.free, index, strict=True)}
+
+
+def differ(left: Any, right: Any) -> bool:
+    """Whether two values are not the same number, floats within what their rounding can be."""
+    if isinstance(left, Fraction) and isinstance(right, Fraction):
+        return left != right
+    return abs(float(left) - float(right)) > 1e-9 * max(1.0, abs(float(left)), abs(float(right)))

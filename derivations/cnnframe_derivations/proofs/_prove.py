@@ -1,0 +1,274 @@
+"""Prove what an operation claims, or say what stands against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import product
+from typing import Any
+
+from cnnframe import FormulaError, Op
+from cnnframe._hyper import hyperparameters
+
+from .._claims import CLOSED
+from .._symbolic import Structure
+from . import _kernel
+from ._arithmetic import why_at_least_0
+from ._certificate import Certificate, obligations
+from ._instances import World, complete, differ, points, sizes_that_fit, smaller, value
+from ._polynomial import ONE, Polynomial
+from ._search import search
+from ._statement import Refused, Term, Theorem
+from ._theorems import Subject, subject
+
+PROVED, UNPROVED, REFUSED = "proved", "unproved", "refused"
+WORLDS = 60
+"""How many choices of sizes are tried for a counterexample."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one gradient, or of the formula itself.
+
+    Attributes:
+        verdict: proved, unproved or refused.
+        reason: why it is not proved: the author's words, or what stands against it.
+    """
+
+    verdict: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of one operation with one choice of structure.
+
+    Attributes:
+        structure: the hyperparameters that decide the formula.
+        formula: whether it can be read, reads within range, and speaks of sizes that exist.
+        gradients: by input or parameter.
+        certificate: the proofs, unless something was refused.
+    """
+
+    structure: Mapping[str, Any]
+    formula: Outcome
+    gradients: Mapping[str, Outcome]
+    certificate: Certificate | None
+
+    @property
+    def verdict(self) -> str:
+        """The worst of all."""
+        verdicts = [self.formula.verdict, *(o.verdict for o in self.gradients.values())]
+        return next(v for v in (REFUSED, UNPROVED, PROVED) if v in verdicts)
+
+    @property
+    def obligations(self) -> int:
+        """How many inequalities and equations were shown."""
+        c = self.certificate
+        return 0 if c is None else obligations([*c.reads.values(), *c.ranges.values(), *c.steps.values()])
+
+
+def structures(cls: type[Op]) -> list[Structure]:
+    """All that the hyperparameters can make of a formula."""
+    options: list[list[tuple[str, Any]]] = []
+    for name, hyper in hyperparameters(cls).items():
+        if hyper.choices is not None:
+            options.append([(name, choice) for choice in hyper.choices])
+        elif hyper.optional:
+            options.append([(name, None), (name, ...)])
+    return [tuple(chosen) for chosen in product(*options)]
+
+
+def plain(chosen: Structure) -> dict[str, Any]:
+    """A structure as plain data."""
+    return {name: "given" if choice is ... else choice for name, choice in chosen}
+
+
+@cache
+def prove(cls: type[Op], chosen: Structure) -> Report:
+    """Prove the closed form of every gradient of an operation, or find what stands against it."""
+    said = plain(chosen)
+    try:
+        s = subject(cls, chosen)
+        _kernel.close(s.theory)
+        witness = _witness(s)
+    except (FormulaError, Refused) as error:
+        return Report(said, Outcome(REFUSED, str(error)), {}, None)
+    ranges = {name: _ranges(s, theorem, f"{cls.name}.{'claims' if name in s.closed else 'formula'}") for name, theorem in s.reads.items()}
+    against = {name: reason for name, (_, reason) in ranges.items() if reason}
+    wrong = next((reason for name, reason in against.items() if name not in s.closed), None)
+    if wrong is not None:
+        return Report(said, Outcome(REFUSED, wrong), {}, None)
+    outcomes, proved = {}, {}
+    for name in s.derivation.gradients:
+        if CLOSED + name in against:
+            outcomes[name] = Outcome(REFUSED, against[CLOSED + name])
+        elif name in s.unproved:
+            outcomes[name] = Outcome(UNPROVED, s.unproved[name])
+        else:
+            outcomes[name], theorem, steps = _gradient(s, name)
+            if outcomes[name].verdict == PROVED:
+                proved[name] = (theorem, steps)
+    report = Report(said, Outcome(PROVED), outcomes, None)
+    return report if report.verdict == REFUSED else replace(report, certificate=_certificate(s, report, proved, witness))
+
+
+def _certificate(s: Subject, report: Report, proved: Mapping[str, tuple[Theorem, list[Any]]], witness: dict[str, int]) -> Certificate:
+    """What was proved, once the checker has agreed."""
+    closed = {name: Theorem(s.theory, t.free, t.right, ()) for name, (t, _) in proved.items()}
+    formula = {name: theorem for name, theorem in s.reads.items() if name not in s.closed}
+    certificate = Certificate(
+        structure=report.structure,
+        theory=s.theory,
+        shapes=s.shapes,
+        reads={name: _ranges(s, theorem, name)[0] for name, theorem in formula.items()},
+        gradients={name: t for name, (t, _) in proved.items()},
+        steps={name: steps for name, (_, steps) in proved.items()},
+        ranges={name: _ranges(s, theorem, name)[0] for name, theorem in closed.items()},
+        claimed=tuple(sorted(s.claimed)),
+        unproved={name: outcome.reason for name, outcome in report.gradients.items() if outcome.verdict == UNPROVED},
+        witness=witness,
+        points={name: _points(t, witness) or [] for name, t in (*formula.items(), *((CLOSED + name, t) for name, t in closed.items()))},
+    )
+    certificate.check()
+    return certificate
+
+
+def _gradient(s: Subject, name: str) -> tuple[Outcome, Theorem, list[Any]]:
+    theorem = s.gradients[name]
+    adjoints = [d.name for d in s.derivation.adjoints]
+    if name not in s.claimed:
+        # Without a claim the closed form is the derivative with its equations solved and like terms added.
+        theorem = replace(theorem, right=tuple(search(theorem, adjoints).live.values()))
+    found = search(theorem, adjoints)
+    if not found.live:
+        return Outcome(PROVED), theorem, found.steps
+    against = counterexample(s, theorem, f"the claimed gradient of {name!r}")
+    residue = "\n".join(f"  {show(t)}" for t in list(found.live.values())[:6])
+    if against is None:
+        return Outcome(UNPROVED, f"no proof was found, and no sizes at which it fails; what is left of derivative - claim:\n{residue}"), theorem, []
+    return Outcome(REFUSED, f"{against}\nwhat is left of derivative - claim:\n{residue}"), theorem, []
+
+
+def counterexample(s: Subject, theorem: Theorem, what: str) -> str | None:
+    """Sizes, arrays and an entry at which two sides differ, as a sentence."""
+
+    def wrong(sizes: Mapping[str, int]) -> tuple[dict[str, int], Any, Any] | None:
+        for seed in range(2):
+            world = World(s.theory, dict(sizes), seed)
+            for at in world.free(theorem):
+                try:
+                    left, right = world.sum(theorem, theorem.left, at), world.sum(theorem, theorem.right, at)
+                except (ArithmeticError, ValueError):
+                    continue
+                if differ(left, right):
+                    return at, left, right
+        return None
+
+    for attempt, sizes in enumerate(sizes_that_fit(s.theory, s.quotients)):
+        if attempt == WORLDS:
+            return None
+        if wrong(sizes) is not None:
+            small = smaller(sizes, lambda tried: wrong(tried) is not None, lambda tried: complete(s.theory, s.quotients, tried))
+            at, left, right = wrong(small) or ({}, 0, 0)
+            where = ", ".join(str(k) for k in at.values())
+            return f"{what} is wrong at {_sizes(s, small)}: entry ({where}) of the derivative is {_number(left)}, of the claim {_number(right)}"
+    return None
+
+
+def _witness(s: Subject) -> dict[str, int]:
+    """Sizes at which every term of the formula and of the closed forms has a point.
+
+    Raises:
+        Refused: there are none in reach.
+    """
+    missing = "no sizes were found that satisfy them"
+    proof = why_at_least_0(s.theory.assume, (), -ONE)
+    if proof is not None:
+        used = sorted({place for _, places in proof["ge"] for place in places})
+        raise Refused(f"the assumptions contradict each other: {'; '.join(f'{s.theory.assume[k]} >= 0' for k in used)}")
+    for sizes in sizes_that_fit(s.theory, s.quotients):
+        idle = next(((name, t) for name, theorem in s.reads.items() for t in theorem.left if _first(theorem, t, sizes) is None), None)
+        if idle is None:
+            return sizes
+        missing = f"a term of {idle[0]} has no point at any sizes that were tried: {show(idle[1])}"
+    raise Refused(f"the assumptions may be vacuous; {missing}")
+
+
+def _points(theorem: Theorem, sizes: Mapping[str, int]) -> list[dict[str, int]] | None:
+    found = [_first(theorem, t, sizes) for t in theorem.left]
+    return None if any(p is None for p in found) else [p for p in found if p is not None]
+
+
+def _first(theorem: Theorem, t: Term, sizes: Mapping[str, int]) -> dict[str, int] | None:
+    at = next(points(theorem, t, dict(sizes)), None)
+    return None if at is None else {v: k for v, k in at.items() if v not in sizes}
+
+
+def _ranges(s: Subject, theorem: Theorem, who: str) -> tuple[list[Any], str]:
+    """Proofs that a theorem's left side reads within range, and what stands against it."""
+    proofs: list[Any] = []
+    for t, goal in _kernel.accesses(theorem, s.shapes):
+        proof = why_at_least_0(tuple(theorem.known(t)), t.eq, goal)
+        if proof is None:
+            return [], _out_of_range(s, theorem, t, goal, who)
+        proofs.append(proof)
+    return proofs, ""
+
+
+def _out_of_range(s: Subject, theorem: Theorem, t: Term, goal: Polynomial, who: str) -> str:
+    entry, axis, size = _access(s, t, goal)
+    wanted = f"{who} reads {entry}, whose axis {axis} has size {size}: {goal} >= 0 does not follow from the assumptions"
+
+    def outside(sizes: Mapping[str, int]) -> dict[str, int] | None:
+        return next((p for p in points(theorem, t, dict(sizes)) if value(goal, p) < 0), None)
+
+    for sizes in sizes_that_fit(s.theory, s.quotients):
+        if outside(sizes) is not None:
+            small = smaller(sizes, lambda tried: outside(tried) is not None, lambda tried: complete(s.theory, s.quotients, tried))
+            at = outside(small) or {}
+            point = ", ".join(f"{v} = {k}" for v, k in at.items() if v not in small)
+            return f"{wanted}, and fails at {_sizes(s, small)} for {point or 'every index'}; add a guard, or bound the hyperparameters or axes"
+    return f"{wanted}; no sizes were found at which it fails; add a guard that says it"
+
+
+def _access(s: Subject, t: Term, goal: Polynomial) -> tuple[str, int, str]:
+    for kind, name, *parts in t.body.atoms():
+        if kind == "entry":
+            for axis, (index, size) in enumerate(zip(parts[0], s.shapes[name], strict=True)):
+                if goal in (index, size - ONE - index):
+                    return f"{name}[{', '.join(map(str, parts[0]))}]", axis, str(size)
+    raise AssertionError(goal)
+
+
+def show(t: Term) -> str:
+    """A term in one line."""
+    bound = "".join(f"sum {v} < {size}: " for v, size in t.bound)
+    conditions = [*(f"{c} >= 0" for c in t.ge), *(f"{c} = 0" for c in t.eq)]
+    return f"{bound}{t.body}" + (f"  where {', '.join(dict.fromkeys(conditions))}" if conditions else "")
+
+
+def _sizes(s: Subject, sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} = {k}" for name, k in sorted(sizes.items()) if name not in s.quotients)
+
+
+def _number(x: Any) -> str:
+    return str(x) if not isinstance(x, float) else f"{x:.6g}"
+
+
+def reports(cls: type[Op]) -> Iterator[Report]:
+    """One report for each structure."""
+    for chosen in structures(cls):
+        yield prove(cls, chosen)
+
+
+def summary(found: Sequence[Report]) -> dict[str, int]:
+    """How many gradients came to each verdict; a refused formula counts once."""
+    counts = {PROVED: 0, UNPROVED: 0, REFUSED: 0}
+    for report in found:
+        for outcome in report.gradients.values():
+            counts[outcome.verdict] += 1
+        if report.formula.verdict == REFUSED:
+            counts[REFUSED] += 1
+    return counts

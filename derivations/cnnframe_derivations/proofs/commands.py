@@ -1,0 +1,208 @@
+"""The command `prove`; the command line loads it when it is called."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cnnframe import FormulaError, HyperparameterError, Op, RunError, load
+
+from .._target import target
+from ._certificate import Certificate, path, read, text
+from ._prove import PROVED, REFUSED, UNPROVED, plain, reports, structures
+from ._statement import Refused, Theorem
+from ._theorems import subject
+
+MISSING = "missing"
+STYLES = {PROVED: "green", UNPROVED: "yellow", REFUSED: "bold red", MISSING: "yellow"}
+
+
+@dataclass
+class Row:
+    """What became of one operation: verdicts of its gradients, obligations, and what to say."""
+
+    name: str
+    counts: Counter[str]
+    structures: int
+    obligations: int
+    messages: list[str]
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        """The worst of all."""
+        return next((v for v in (REFUSED, MISSING, UNPROVED) if self.counts[v]), PROVED)
+
+
+def prove(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME | module:Class | file.py:Class]...", help="Operations; all that are installed if left out.")
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Store the certificates beside the modules of the operations.")] = False,
+    recheck: Annotated[bool, typer.Option("--recheck", help="Check stored certificates instead of searching for proofs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Prove, for all sizes, that the closed forms of gradients are the derivatives of the formulas.
+
+    Exit code 0 if nothing is refused, 1 if a claim, a formula or a certificate is, 2 if a certificate is missing.
+
+    Example: cnnframe prove my_module:MyLayer --write
+    """
+    if write and recheck:
+        raise HyperparameterError("--write and --recheck exclude each other")
+    registry = load()
+    classes = [target(name, registry) for name in names] if names else list(registry.operations().values())
+    rows = list(_progress(classes, _recheck if recheck else _write if write else _search, quiet=as_json))
+    if as_json:
+        typer.echo(json.dumps([{**vars(row), "counts": dict(row.counts), "verdict": row.verdict} for row in rows], indent=2))
+    else:
+        _show(rows, checked=recheck)
+        for skipped in registry.skipped:
+            typer.echo(str(skipped))
+    verdicts = {row.verdict for row in rows}
+    raise typer.Exit(1 if REFUSED in verdicts else 2 if MISSING in verdicts else 0)
+
+
+def _search(cls: type[Op]) -> Row:
+    """Prove anew."""
+    return _row(cls, list(reports(cls)))
+
+
+def _row(cls: type[Op], found: list[Any]) -> Row:
+    counts = Counter(o.verdict for r in found for o in r.gradients.values()) + Counter(r.formula.verdict for r in found if r.formula.verdict == REFUSED)
+    said: dict[str, list[str]] = {}
+    for r in found:
+        for name, outcome in [("", r.formula), *r.gradients.items()]:
+            if outcome.verdict != PROVED:
+                what = f"gradient of {name!r} {outcome.verdict}" if name else "refused"
+                said.setdefault(f"{what}: {outcome.reason}", []).append(_named(r.structure))
+    messages = [f"{cls.name}{where[0]}{f' and {len(where) - 1} more' if len(where) > 1 else ''}: {what}" for what, where in said.items()]
+    return Row(cls.name, counts, len(found), sum(r.obligations for r in found), messages)
+
+
+def _write(cls: type[Op]) -> Row:
+    """Prove anew and store what was proved, unless something is refused."""
+    found = list(reports(cls))
+    row = _row(cls, found)
+    certificates = [r.certificate for r in found if r.certificate is not None]
+    if row.verdict != REFUSED:
+        where = path(cls)
+        _store(where, text(cls.name, certificates))
+        row.messages.append(f"{cls.name}: wrote {where}")
+    return row
+
+
+def _store(where: Path, content: str) -> None:
+    """Write a file in one piece.
+
+    Raises:
+        RunError: it cannot be written; what was there stays.
+    """
+    part = where.with_name(f"{where.name}.part")
+    try:
+        where.parent.mkdir(exist_ok=True)
+        part.write_text(content, encoding="utf-8", newline="\n")
+        part.replace(where)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RunError(f"{where} cannot be written: {error.strerror or error}") from error
+
+
+def _recheck(cls: type[Op]) -> Row:
+    """Let the checker follow the stored proofs, and compare what they say with what the operation says."""
+    where, row = path(cls), Row(cls.name, Counter(), 0, 0, [])
+    try:
+        stored = read(where.read_text(encoding="utf-8"), cls.name)
+        start = time.perf_counter()
+        row.obligations = sum(certificate.check() for certificate in stored)
+        row.seconds = time.perf_counter() - start
+        _compare(cls, stored)
+    except FileNotFoundError:
+        row.counts[MISSING] += 1
+        row.messages.append(f"{cls.name}: there is no certificate at {where}; make it with: cnnframe prove {cls.name} --write")
+    except (Refused, FormulaError) as error:
+        row.counts[REFUSED] += 1
+        row.messages.append(f"{cls.name}: {where}: {error}")
+    except (OSError, UnicodeDecodeError) as error:
+        row.counts[REFUSED] += 1
+        row.messages.append(f"{cls.name}: {where} cannot be read: {error}")
+    else:
+        row.structures = len(stored)
+        row.counts = Counter({PROVED: sum(len(c.gradients) for c in stored), UNPROVED: sum(len(c.unproved) for c in stored)})
+    return row
+
+
+def _compare(cls: type[Op], stored: Sequence[Certificate]) -> None:
+    """Hold certificates against the operation as it is.
+
+    Raises:
+        Refused: one is of another formula or claim, or a structure has none.
+    """
+    again = f"make it anew with: cnnframe prove {cls.name} --write"
+    wanted = structures(cls)
+    if [c.structure for c in stored] != [plain(chosen) for chosen in wanted]:
+        raise Refused(f"the certificate is for other structures than the operation has; {again}")
+    for chosen, certificate in zip(wanted, stored, strict=True):
+        s = subject(cls, chosen)
+        gradients = {}
+        for name, theorem in s.gradients.items():
+            if name in certificate.gradients:
+                right = theorem.right if name in s.claimed else certificate.gradients[name].right
+                gradients[name] = Theorem(s.theory, theorem.free, theorem.left, right)
+        today = replace(
+            certificate,
+            theory=s.theory,
+            shapes=s.shapes,
+            reads={name: () for name in s.reads if name not in s.closed},
+            gradients=gradients,
+            claimed=tuple(sorted(s.claimed)),
+            unproved={**certificate.unproved, **s.unproved},
+        )
+        if today.digest() != certificate.digest() or set(s.derivation.gradients) != {*certificate.gradients, *certificate.unproved}:
+            raise Refused(f"{cls.name}{_named(certificate.structure)}: the certificate belongs to an older formula or claim; {again}")
+
+
+def _named(structure: Any) -> str:
+    inside = ", ".join(f"{name}={choice}" for name, choice in structure.items())
+    return f"({inside})" if inside else ""
+
+
+def _progress(classes: Sequence[type[Op]], job: Any, *, quiet: bool) -> Iterator[Row]:
+    from rich.console import Console
+    from rich.progress import track
+
+    for cls in track(classes, "proving", console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()):
+        yield job(cls)
+
+
+def _show(rows: Sequence[Row], *, checked: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    for column in ("operation", "verdict"):
+        table.add_column(column, no_wrap=True)
+    for column in (PROVED, UNPROVED, "structures", "obligations"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        numbers = (row.counts[PROVED], row.counts[UNPROVED], row.structures, row.obligations)
+        table.add_row(row.name, Text(row.verdict, STYLES[row.verdict]), *map(str, numbers))
+    console.print(table)
+    for row in rows:
+        for message in row.messages:
+            console.print(Text(message), soft_wrap=True)
+    total = sum((row.counts for row in rows), Counter())
+    counts = ", ".join(f"{total[verdict]} {verdict}" for verdict in STYLES if total[verdict] or verdict == UNPROVED)
+    obligations = sum(row.obligations for row in rows)
+    seconds = f" in {sum(row.seconds for row in rows):.1f} s by the checker alone" if checked else ""
+    console.print(f"\ngradients: {counts}; {obligations} obligations checked{seconds}", soft_wrap=True)
