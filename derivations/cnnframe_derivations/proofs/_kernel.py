@@ -17,11 +17,11 @@ from fractions import Fraction
 from itertools import count
 from typing import Any
 
-from ._polynomial import ONE, ZERO, Polynomial, number, parse, symbol
-from ._statement import Refused, Term, Theorem, Theory, Values, integral
+from ._polynomial import ONE, ZERO, Polynomial, atom, number, parse, symbol
+from ._statement import Refused, Term, Theorem, Values, integral, whole
 
 Step = Mapping[str, Any]
-DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, StopIteration, TypeError, ValueError)
 """What comes of a proof that is no proof at all."""
 
 
@@ -31,7 +31,7 @@ def check(theorem: Theorem, proof: Sequence[Step]) -> None:
     Raises:
         Refused: a step does not hold, or terms are left over.
     """
-    close(theorem.theory)
+    theorem.theory.close()
     for t in (*theorem.left, *theorem.right):
         theorem.well_formed(t)
     live = dict(enumerate(theorem.start()))
@@ -48,21 +48,13 @@ def check(theorem: Theorem, proof: Sequence[Step]) -> None:
         raise Refused(f"{len(live)} terms are left over")
 
 
-def close(theory: Theory) -> None:
-    """Refuse definitions and assumptions with symbols that mean nothing."""
-    for definition in (*theory.definitions.values(), *theory.facts.values()):
-        for t in definition.terms:
-            Theorem(theory, definition.index, (), ()).well_formed(t)
-    for c in theory.assume:
-        integral(c, theory.integers)
-
-
 def apply(theorem: Theorem, live: dict[int, Term], step: Step) -> list[Term]:
     """Take the terms that a step is about out of `live` and return what takes their place."""
     if step["rule"] == "merge":
         return _merge(theorem, live, step)
-    new = RULES[step["rule"]](theorem, live[step["term"]], step)
+    found = RULES[step["rule"]](theorem, live[step["term"]], step)
     del live[step["term"]]
+    new = [m for t in found for m in t.monomials()]
     for t in new:
         theorem.well_formed(t)
     return new
@@ -74,10 +66,12 @@ def unfold(theorem: Theorem, t: Term, step: Step) -> list[Term]:
     x^k = x x^(k - 1) also for k < 0, where x is not 0: else the body had no value.
     """
     ((((entry, _),), _),) = parse(step["entry"]).items
+    if entry[0] != "entry" or parse(step["entry"]) != atom(*entry):
+        raise Refused(f"{step['entry']} is no entry of an array")
     definition = theorem.theory.definitions[entry[1]]
     new = definition.at(entry[2], theorem.taken(t))
     if len(new) == 1 and not (new[0].bound or new[0].ge or new[0].eq):
-        return replace(t, body=t.body.replace({entry: new[0].body})).monomials()
+        return [replace(t, body=t.body.replace({entry: new[0].body}))]
     if entry not in dict(t.body.items[0][0]):
         raise Refused(f"{step['entry']} is no factor of {t.body}")
     return _product(replace(t, body=t.body * parse(step["entry"]) ** -1), new)
@@ -88,7 +82,7 @@ def insert(theorem: Theorem, t: Term, step: Step) -> list[Term]:
     fact, at = theorem.theory.facts[step["fact"]], [parse(index) for index in step["at"]]
     proofs = iter(step["proofs"])
     for value in at:
-        integral(value, theorem.taken(t))
+        integral(value, theorem.indices(t))
     for value, (_, size) in zip(at, fact.index, strict=True):
         for goal in (value, size - ONE - value):
             at_least_0(theorem.known(t), t.eq, goal, next(proofs))
@@ -96,7 +90,7 @@ def insert(theorem: Theorem, t: Term, step: Step) -> list[Term]:
 
 
 def _product(t: Term, others: Iterable[Term]) -> list[Term]:
-    return [m for o in others for m in Term(t.bound + o.bound, t.ge + o.ge, t.eq + o.eq, t.body * o.body).monomials()]
+    return [Term(t.bound + o.bound, t.ge + o.ge, t.eq + o.eq, t.body * o.body) for o in others]
 
 
 def eliminate(theorem: Theorem, t: Term, step: Step) -> list[Term]:
@@ -118,20 +112,29 @@ def eliminate(theorem: Theorem, t: Term, step: Step) -> list[Term]:
 
 
 def count_out(theorem: Theorem, t: Term, step: Step) -> list[Term]:
-    """Sum over an index that occurs nowhere else: a factor, its size."""
+    """Sum over an index that occurs nowhere else: a factor, its size, which is at least 1 unless the body has a value everywhere.
+
+    A sum over nothing is 0 whatever the body, and 0 * (1/0) is not.
+    """
     v, size = step["symbol"], dict(t.bound)[step["symbol"]]
     rest = replace(t, bound=tuple(pair for pair in t.bound if pair[0] != v))
     parts = (*rest.ge, *rest.eq, rest.body, size, *(n for _, n in rest.bound))
     if any(v in part.symbols() for part in parts):
         raise Refused(f"{v} occurs in the term")
-    at_least_0(theorem.known(rest), rest.eq, size, step["proof"])
-    return replace(rest, body=rest.body * size).monomials()
+    at_least_0(theorem.known(rest), rest.eq, counted(rest, size), step["proof"])
+    return [replace(rest, body=rest.body * size)]
+
+
+def counted(t: Term, size: Polynomial) -> Polynomial:
+    """What must be at least 0 for a body to be multiplied by a size."""
+    plain = all(a[0] in ("symbol", "entry") and isinstance(e, int) and e > 0 for a, e in t.body.items[0][0])
+    return size if plain else size - ONE
 
 
 def know(theorem: Theorem, t: Term, step: Step) -> list[Term]:
     """Add a condition that holds at every point already."""
     goal = parse(step["condition"])
-    integral(goal, theorem.taken(t))
+    integral(goal, theorem.indices(t))
     if step["equal"]:
         equals_0(theorem.known(t), t.eq, goal, step["proof"])
         return [replace(t, eq=(*t.eq, goal))]
@@ -142,7 +145,7 @@ def know(theorem: Theorem, t: Term, step: Step) -> list[Term]:
 def split(theorem: Theorem, t: Term, step: Step) -> list[Term]:
     """Sum apart the points at which an expression is at least 0 and those at which it is at most -1."""
     on = parse(step["condition"])
-    integral(on, theorem.taken(t))
+    integral(on, theorem.indices(t))
     return [replace(t, ge=(*t.ge, on)), replace(t, ge=(*t.ge, -on - ONE))]
 
 
@@ -168,7 +171,7 @@ def _merge(theorem: Theorem, live: dict[int, Term], step: Step) -> list[Term]:
     if left != right:
         raise Refused(f"the bodies are {Polynomial(((left, c),))} and {Polynomial(((right, d),))}")
     del live[step["into"]], live[step["term"]]
-    return replace(a, body=Polynomial(((left, c + d),))).monomials() if c + d else []
+    return [replace(a, body=Polynomial(((left, c + d),)))] if c + d else []
 
 
 def _maps(theorem: Theorem, a: Term, b: Term, there: Values, back: Values, proofs: Iterator[Any]) -> None:
@@ -176,7 +179,7 @@ def _maps(theorem: Theorem, a: Term, b: Term, there: Values, back: Values, proof
     if set(there) != {v for v, _ in b.bound}:
         raise Refused("a map must give every bound index")
     for value in there.values():
-        integral(value, theorem.taken(a))
+        integral(value, theorem.indices(a))
     known = theorem.known(a)
     for v, size in b.bound:
         for goal in (there[v], size.substitute(there) - ONE - there[v]):
@@ -228,7 +231,10 @@ def equals_0(ge: Sequence[Polynomial], eq: Sequence[Polynomial], goal: Polynomia
 
 
 def _combination(eq: Sequence[Polynomial], multipliers: Any) -> Polynomial:
-    return sum((parse(factor) * eq[place] for factor, place in multipliers), ZERO)
+    factors = [(parse(factor), eq[place]) for factor, place in multipliers]
+    if not all(whole(factor) for factor, _ in factors):
+        raise Refused("a multiplier of an equation is no polynomial of integers")
+    return sum((factor * c for factor, c in factors), ZERO)
 
 
 def bounded(theorem: Theorem, shapes: Mapping[str, Sequence[Polynomial]], proofs: Sequence[Any]) -> None:
@@ -237,12 +243,11 @@ def bounded(theorem: Theorem, shapes: Mapping[str, Sequence[Polynomial]], proofs
     Raises:
         Refused: it does not follow, or a proof is missing.
     """
-    remaining = iter(proofs)
-    for t, goal in accesses(theorem, shapes):
-        proof = next(remaining, None)
-        if proof is None:
-            raise Refused(f"no proof of {goal} >= 0")
-        at_least_0(theorem.known(t), t.eq, goal, proof)
+    try:
+        for (t, goal), proof in zip(accesses(theorem, shapes), proofs, strict=True):
+            at_least_0(theorem.known(t), t.eq, goal, proof)
+    except DAMAGE as error:
+        raise Refused(f"{type(error).__name__}: {error}") from error
 
 
 def accesses(theorem: Theorem, shapes: Mapping[str, Sequence[Polynomial]]) -> Iterator[tuple[Term, Polynomial]]:
@@ -252,6 +257,7 @@ def accesses(theorem: Theorem, shapes: Mapping[str, Sequence[Polynomial]]) -> It
         for kind, name, *parts in dict.fromkeys(t.body.atoms()):
             if kind == "entry":
                 for index, size in zip(parts[0], shapes[name], strict=True):
+                    integral(index, theorem.indices(t))
                     yield from ((t, index), (t, size - ONE - index))
 
 
@@ -261,18 +267,22 @@ def witnessed(theorem: Theorem, sizes: Mapping[str, int], points: Sequence[Mappi
     Raises:
         Refused: an assumption fails at these sizes, or a condition at a point.
     """
-    values = {name: number(value) for name, value in sizes.items()}
-    for c in theorem.theory.assume:
-        if _value(c, values) < 0:
-            raise Refused(f"{c} >= 0 fails at {dict(sizes)}")
-    for t, point in zip((*theorem.left, *theorem.right), points, strict=True):
-        at = values | {v: number(value) for v, value in point.items()}
-        if any(_value(c, at) < 0 for c in theorem.known(t)) or any(_value(c, at) != 0 for c in t.eq):
+    if set(sizes) != theorem.theory.integers or any(value(c, sizes) < 0 for c in theorem.theory.assume):
+        raise Refused(f"{dict(sizes)} are no sizes that satisfy the assumptions")
+    terms = (*theorem.left, *theorem.right)
+    if len(points) != len(terms):
+        raise Refused(f"{len(points)} points for {len(terms)} terms")
+    for t, point in zip(terms, points, strict=True):
+        at = {**point, **sizes}
+        if set(at) != theorem.indices(t) or any(value(c, at) < 0 for c in theorem.known(t)) or any(value(c, at) != 0 for c in t.eq):
             raise Refused(f"{dict(point)} is no point of {t.body} at {dict(sizes)}")
 
 
-def _value(c: Polynomial, values: Values) -> Any:
-    value = c.substitute(values).number
-    if value is None:
-        raise Refused(f"{c} has no value")
-    return value
+def value(c: Polynomial, at: Mapping[str, int]) -> int:
+    """The value of a polynomial of integers."""
+    if not all(type(k) is int for k in at.values()):
+        raise Refused(f"{dict(at)} are not integers")
+    (*rest, last) = c.substitute({name: number(k) for name, k in at.items()}).items or [((), 0)]
+    if rest or last[0]:
+        raise Refused(f"{c} has no value at {dict(at)}")
+    return int(last[1])

@@ -20,6 +20,9 @@ Atom = tuple[Any, ...]
 Monomial = tuple[tuple[Atom, Any], ...]
 """Pairs (atom, exponent), sorted."""
 
+LARGEST = 99
+"""The largest exponent that is read."""
+
 CONDITION = "is_"
 """Functions whose names begin so are 0 or 1, and equal to their square."""
 
@@ -231,8 +234,8 @@ def _factor(tokens: list[str]) -> Polynomial:
         return value
     tokens.pop(0)
     exponent = _factor(tokens).number
-    if exponent is None:
-        raise ValueError("no polynomial: an exponent must be a number")
+    if exponent is None or abs(exponent) > LARGEST:
+        raise ValueError(f"no polynomial: an exponent must be a number, at most {LARGEST}")
     return value**exponent
 
 

@@ -91,7 +91,7 @@ def prove(cls: type[Op], chosen: Structure) -> Report:
     said = plain(chosen)
     try:
         s = subject(cls, chosen)
-        _kernel.close(s.theory)
+        s.theory.close()
         witness = _witness(s)
     except (FormulaError, Refused) as error:
         return Report(said, Outcome(REFUSED, str(error)), {}, None)

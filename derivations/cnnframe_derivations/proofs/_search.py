@@ -109,7 +109,7 @@ def _idle(theorem: Theorem, t: Term) -> dict[str, Any] | None:
     for v, size in t.bound:
         if not any(v in part.symbols() for part in (*t.ge, *t.eq, t.body)):
             rest = replace(t, bound=tuple(pair for pair in t.bound if pair[0] != v))
-            proof = why_at_least_0(tuple(theorem.known(rest)), t.eq, size)
+            proof = why_at_least_0(tuple(theorem.known(rest)), t.eq, _kernel.counted(rest, size))
             if proof is not None:
                 return {"rule": "count", "symbol": v, "proof": proof}
     return None

@@ -84,6 +84,20 @@ class Theory:
     definitions: Mapping[str, Definition] = field(default_factory=dict)
     facts: Mapping[str, Definition] = field(default_factory=dict)
 
+    def close(self) -> None:
+        """Refuse definitions and assumptions with symbols that mean nothing, and definitions that come back to themselves."""
+        for c in self.assume:
+            integral(c, self.integers)
+        for definition in (*self.definitions.values(), *self.facts.values()):
+            for t in (*definition.terms, Term((), (), (), ONE)):
+                Theorem(self, definition.index, (), ()).well_formed(t)
+        reads = {name: {a[1] for t in d.terms for a in t.body.atoms() if a[0] == "entry"} & set(self.definitions) for name, d in self.definitions.items()}
+        while reads:
+            settled = {name for name, read in reads.items() if not read & set(reads)}
+            if not settled:
+                raise Refused(f"definitions refer to themselves: {', '.join(sorted(reads))}")
+            reads = {name: read for name, read in reads.items() if name not in settled}
+
 
 @dataclass(frozen=True)
 class Theorem:
@@ -105,14 +119,17 @@ class Theorem:
         return [m for t in (*self.left, *negated) for m in t.monomials()]
 
     def well_formed(self, t: Term) -> None:
-        """Refuse a symbol that is both free and bound, one that is neither, and a condition on something that is no integer."""
+        """Refuse a symbol that is both free and bound, one that is neither, and a condition or a size that is no integer."""
         free, bound = [v for v, _ in self.free], [v for v, _ in t.bound]
-        scope = {*self.theory.integers, *free, *bound}
-        if len(scope) < len(self.theory.integers) + len(free) + len(bound):
+        outer = {*self.theory.integers, *self.theory.scalars}
+        scope = {*outer, *free, *bound}
+        if len(scope) < len(outer) + len(free) + len(bound):
             raise Refused(f"a symbol is bound twice, or both free and bound, among {', '.join([*free, *bound])}")
-        for c in (*t.ge, *t.eq, *(size for _, size in (*t.bound, *self.free))):
-            integral(c, scope)
-        if unknown := t.body.symbols() - scope - self.theory.scalars:
+        for _, size in (*self.free, *t.bound):
+            integral(size, self.theory.integers)
+        for c in (*t.ge, *t.eq):
+            integral(c, scope - self.theory.scalars)
+        if unknown := t.body.symbols() - scope:
             raise Refused(f"{', '.join(sorted(unknown))} in {t.body} is neither an index nor a hyperparameter")
 
     def known(self, t: Term) -> list[Polynomial]:
@@ -122,14 +139,19 @@ class Theorem:
 
     def taken(self, t: Term) -> set[str]:
         """Symbols that mean something in a term."""
+        return {*self.indices(t), *self.theory.scalars}
+
+    def indices(self, t: Term) -> set[str]:
+        """Symbols that are integers in a term."""
         return {*self.theory.integers, *(v for v, _ in self.free), *(v for v, _ in t.bound)}
 
 
 def integral(c: Polynomial, symbols: Collection[str]) -> None:
     """Refuse what need not be an integer: a fraction, an entry of an array, a symbol that is no integer."""
-    for monomial, coefficient in c.items:
-        for (kind, name, *_), exponent in monomial:
-            if kind != "symbol" or name not in symbols or exponent < 0 or exponent != int(exponent):
-                raise Refused(f"{c} is no polynomial of integers")
-        if coefficient != int(coefficient):
-            raise Refused(f"{c} need not be an integer")
+    if not whole(c) or not c.symbols() <= set(symbols) or any(coefficient != int(coefficient) for _, coefficient in c.items):
+        raise Refused(f"{c} is no polynomial of integers with integer coefficients")
+
+
+def whole(c: Polynomial) -> bool:
+    """Whether this is a polynomial of symbols in the plain sense: it has a value everywhere."""
+    return all(a[0] == "symbol" and isinstance(e, int) and e > 0 for monomial, _ in c.items for a, e in monomial)

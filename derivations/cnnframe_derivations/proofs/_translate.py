@@ -64,7 +64,7 @@ class Translator:
             return self._condition(e, names)
         if isinstance(e, sp.floor):
             return self._quotient(e.args[0], names)
-        if isinstance(e, sp.Function):
+        if isinstance(e, sp.Function) and not type(e).__name__.startswith(CONDITION):
             return atom("call", type(e).__name__.lower(), tuple(self._read(part, names) for part in e.args))
         if e.is_NumberSymbol:
             return atom("call", str(e), ())
