@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ._derive import Derivation as Derivation
 from ._derive import derive as derive
 from ._latex import latex as latex
+from .proofs import Proof as Proof
+from .proofs import prove as prove
 from .suite import Report as Report
 from .suite import Settings as Settings
 from .suite import verify as verify

@@ -9,7 +9,6 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 
 from ._polynomial import ONE, ZERO, Monomial, Polynomial, symbol
 
@@ -115,6 +114,8 @@ def _near(goal: Polynomial, ge: Sequence[Polynomial], eq: Sequence[Polynomial]) 
 
 def _nonnegative(columns: list[Polynomial], free: list[Polynomial], wanted: Polynomial) -> list[Fraction] | None:
     """Exact x >= 0 and any y with columns x + free y = wanted: a vertex found in floats, solved again in fractions."""
+    from scipy.optimize import linprog
+
     rows: dict[Monomial, int] = {}
     everything = [*columns, *free]
     entries = [(rows.setdefault(m, len(rows)), j, float(c)) for j, p in enumerate(everything) for m, c in p.items]

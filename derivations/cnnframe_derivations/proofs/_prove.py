@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -257,18 +258,56 @@ def _number(x: Any) -> str:
     return str(x) if not isinstance(x, float) else f"{x:.6g}"
 
 
-def reports(cls: type[Op]) -> Iterator[Report]:
-    """One report for each structure."""
-    for chosen in structures(cls):
-        yield prove(cls, chosen)
+@dataclass(frozen=True)
+class Proof:
+    """What became of one operation, with every choice of structure.
+
+    Attributes:
+        name: of the operation.
+        reports: one for each structure.
+    """
+
+    name: str
+    reports: tuple[Report, ...]
+
+    @property
+    def verdict(self) -> str:
+        """The worst of all: refused, unproved or proved."""
+        return next(v for v in (REFUSED, UNPROVED, PROVED) if v in {r.verdict for r in self.reports})
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many gradients came to each verdict; a refused formula counts once."""
+        return Counter(o.verdict for r in self.reports for o in (r.gradients.values() or [r.formula]))
+
+    @property
+    def obligations(self) -> int:
+        """How many inequalities and equations were shown."""
+        return sum(r.obligations for r in self.reports)
+
+    @property
+    def messages(self) -> list[str]:
+        """What is to be said of all that is not proved, the same thing once."""
+        said: dict[str, list[str]] = {}
+        for r in self.reports:
+            for name, outcome in [("", r.formula), *r.gradients.items()]:
+                if outcome.verdict != PROVED:
+                    what = f"gradient of {name!r} {outcome.verdict}" if name else outcome.verdict
+                    said.setdefault(f"{what}: {outcome.reason}", []).append(named(r.structure))
+        return [f"{self.name}{where[0]}{f' and {len(where) - 1} more' if len(where) > 1 else ''}: {what}" for what, where in said.items()]
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{self.counts[v]} {v}" for v in (PROVED, UNPROVED, REFUSED) if self.counts[v])
+        head = f"{self.name}: {self.verdict} (gradients: {counts}; structures: {len(self.reports)}; obligations: {self.obligations})"
+        return "\n".join([head, *self.messages])
 
 
-def summary(found: Sequence[Report]) -> dict[str, int]:
-    """How many gradients came to each verdict; a refused formula counts once."""
-    counts = {PROVED: 0, UNPROVED: 0, REFUSED: 0}
-    for report in found:
-        for outcome in report.gradients.values():
-            counts[outcome.verdict] += 1
-        if report.formula.verdict == REFUSED:
-            counts[REFUSED] += 1
-    return counts
+def proof(cls: type[Op]) -> Proof:
+    """Prove the closed forms of an operation's gradients, for every choice that decides its formula."""
+    return Proof(cls.name, tuple(prove(cls, chosen) for chosen in structures(cls)))
+
+
+def named(structure: Mapping[str, Any]) -> str:
+    """The choices of a structure, as they stand behind a name."""
+    inside = ", ".join(f"{name}={choice}" for name, choice in structure.items())
+    return f"({inside})" if inside else ""

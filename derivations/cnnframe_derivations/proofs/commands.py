@@ -17,7 +17,7 @@ from cnnframe import FormulaError, HyperparameterError, Op, RunError, load
 
 from .._target import target
 from ._certificate import Certificate, path, read, text
-from ._prove import PROVED, REFUSED, UNPROVED, plain, reports, structures
+from ._prove import PROVED, REFUSED, UNPROVED, Proof, named, plain, proof, structures
 from ._statement import Refused, Theorem
 from ._theorems import subject
 
@@ -73,29 +73,20 @@ def prove(
 
 def _search(cls: type[Op]) -> Row:
     """Prove anew."""
-    return _row(cls, list(reports(cls)))
+    return _row(proof(cls))
 
 
-def _row(cls: type[Op], found: list[Any]) -> Row:
-    counts = Counter(o.verdict for r in found for o in r.gradients.values()) + Counter(r.formula.verdict for r in found if r.formula.verdict == REFUSED)
-    said: dict[str, list[str]] = {}
-    for r in found:
-        for name, outcome in [("", r.formula), *r.gradients.items()]:
-            if outcome.verdict != PROVED:
-                what = f"gradient of {name!r} {outcome.verdict}" if name else "refused"
-                said.setdefault(f"{what}: {outcome.reason}", []).append(_named(r.structure))
-    messages = [f"{cls.name}{where[0]}{f' and {len(where) - 1} more' if len(where) > 1 else ''}: {what}" for what, where in said.items()]
-    return Row(cls.name, counts, len(found), sum(r.obligations for r in found), messages)
+def _row(found: Proof) -> Row:
+    return Row(found.name, found.counts, len(found.reports), found.obligations, found.messages)
 
 
 def _write(cls: type[Op]) -> Row:
     """Prove anew and store what was proved, unless something is refused."""
-    found = list(reports(cls))
-    row = _row(cls, found)
-    certificates = [r.certificate for r in found if r.certificate is not None]
+    found = proof(cls)
+    row = _row(found)
     if row.verdict != REFUSED:
         where = path(cls)
-        _store(where, text(cls.name, certificates))
+        _store(where, text(cls.name, [r.certificate for r in found.reports if r.certificate is not None]))
         row.messages.append(f"{cls.name}: wrote {where}")
     return row
 
@@ -167,12 +158,7 @@ def _compare(cls: type[Op], stored: Sequence[Certificate]) -> None:
             unproved={**certificate.unproved, **s.unproved},
         )
         if today.digest() != certificate.digest() or set(s.derivation.gradients) != {*certificate.gradients, *certificate.unproved}:
-            raise Refused(f"{cls.name}{_named(certificate.structure)}: the certificate belongs to an older formula or claim; {again}")
-
-
-def _named(structure: Any) -> str:
-    inside = ", ".join(f"{name}={choice}" for name, choice in structure.items())
-    return f"({inside})" if inside else ""
+            raise Refused(f"{cls.name}{named(certificate.structure)}: the certificate belongs to an older formula or claim; {again}")
 
 
 def _progress(classes: Sequence[type[Op]], job: Any, *, quiet: bool) -> Iterator[Row]:
