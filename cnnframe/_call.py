@@ -11,13 +11,14 @@ import numpy as np
 
 from ._axes import Shape
 from ._errors import ContractError, nearest
+from ._generated import backward_of
 from ._op import Array, Op
 
 
 @cache
 def takes_wanted(cls: type[Op]) -> bool:
     """Whether `backward` can be told which gradients are asked for."""
-    return "wanted" in inspect.signature(cls.backward).parameters
+    return cls.backward is Op.backward or "wanted" in inspect.signature(cls.backward).parameters
 
 
 def forward(op: Op, arrays: Mapping[str, Array]) -> tuple[dict[str, Array], Any]:
@@ -46,7 +47,11 @@ def backward(op: Op, cotangents: Mapping[str, Array], saved: Any, wanted: frozen
         ContractError: a gradient is missing, unknown, or of another shape than its array.
     """
     dy = cotangents["y"] if op.single else dict(cotangents)
-    answer: Any = op.backward(dy, saved, wanted) if takes_wanted(type(op)) else op.backward(dy, saved)  # type: ignore[call-arg] # an author may take `wanted`
+    answer: Any
+    if type(op).backward is Op.backward:
+        answer = backward_of(op)(dy, saved, wanted)
+    else:
+        answer = op.backward(dy, saved, wanted) if takes_wanted(type(op)) else op.backward(dy, saved)  # type: ignore[call-arg] # an author may take `wanted`
     if not isinstance(answer, Mapping):
         raise ContractError(f"{op.name}.backward must return a dict of gradients by name; got {type(answer).__name__}")
     known = op.declaration.differentiable

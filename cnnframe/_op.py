@@ -32,7 +32,8 @@ class Op(abc.ABC):
     - `forward(self, <arrays by name>)`, which returns the output (a dict if there are several) and what
       `backward` needs;
     - `backward(self, dy, saved)`, which returns a dict of gradients by name; it may take a third argument
-      `wanted`, the names whose gradients are asked for, and leave out the others;
+      `wanted`, the names whose gradients are asked for, and leave out the others; it may be missing: then it is
+      made from the formula, and `forward` returns, beside the output, the tuple of its arguments in declared order;
     - `formula(self, at, <arrays by name>)`, the output entry at the indices `at`, written with
       `cnnframe.algebra` for every size (a dict by output name, with `at` one too, if there are several);
     - `claims(self, at, dy, <arrays by name>)`, if it likes: the closed form of each gradient, as a textbook
@@ -90,9 +91,17 @@ class Op(abc.ABC):
     def forward(self, *args: Any, **arrays: Any) -> tuple[Any, Any]:
         """Return the output and what `backward` needs."""
 
-    @abc.abstractmethod
     def backward(self, dy: Any, saved: Any) -> dict[str, Any]:
-        """Return the gradient with respect to every input and parameter."""
+        """Return the gradient with respect to every input and parameter; unless overridden, by code that is made from the formula.
+
+        Raises:
+            PluginError: nothing is installed that makes it.
+            FormulaError: it cannot be made; the message says of which gradient, and why.
+            ContractError: `saved` is not the tuple of forward's arguments.
+        """
+        from ._generated import backward_of
+
+        return backward_of(self)(dy, saved, frozenset(self.declaration.differentiable))
 
     @abc.abstractmethod
     def formula(self, at: Any, *args: Any, **arrays: Any) -> Any:

@@ -68,10 +68,11 @@ def test_every_package_comes_from_its_wheel(environment, package):
     assert environment.packages in Path(where.strip()).parents
 
 
-def test_the_three_operations_are_listed_with_their_distribution(environment):
+def test_the_operations_are_listed_with_their_distribution(environment):
     listed = json.loads(environment.cnnframe("list", "--json"))
     theirs = {(entry["kind"], entry["name"], entry["version"]) for entry in listed["entries"] if entry["distribution"] == "cnnframe-extras"}
-    assert theirs == {("layers", "depthwise", "1.2.0"), ("activations", "swish", "1.2.0"), ("regularizers", "elastic_net", "1.2.0")}
+    names = {"layers": ("depthwise", "gated"), "activations": ("swish",), "regularizers": ("elastic_net",)}
+    assert theirs == {(kind, name, "1.2.0") for kind, offered in names.items() for name in offered}
     assert any(entry["name"] == "conv" and entry["distribution"] == "cnnframe" for entry in listed["entries"])
     assert listed["skipped"] == []
 
@@ -87,6 +88,11 @@ def test_the_command_verifies_an_operation_of_the_example(environment):
     assert (report["name"], report["verdict"]) == ("swish", "verified")
 
 
+def test_the_command_verifies_an_operation_without_backward(environment):
+    (report,) = json.loads(environment.cnnframe("verify", "gated", "--json"))["reports"]
+    assert (report["name"], report["verdict"]) == ("gated", "verified")
+
+
 def test_the_promises_of_the_example_hold(environment):
     printed = environment.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
     assert "passed" in printed
@@ -100,7 +106,7 @@ import cnnframe as cf
 
 ops = cf.load()
 net = cf.Graph.chain(
-    ops.make("depthwise", size=3), ops.make("swish"), ops.make("flatten", dims=1), ops.make("dense", units=2),
+    ops.make("depthwise", size=3), ops.make("swish"), ops.make("gated", channels=3, size=2), ops.make("flatten", dims=1), ops.make("dense", units=2),
     inputs="n 2 9", loss=ops.make("squared_error"), penalties=[cf.Penalty(ops.make("elastic_net", strength=0.001))],
 )
 rng = np.random.default_rng(0)

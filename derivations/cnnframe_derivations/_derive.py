@@ -42,6 +42,11 @@ class Derivation:
         """The operation's name."""
         return str(self.symbolic.op.name)
 
+    def _repr_latex_(self) -> str:
+        from ._latex import in_notebook, latex
+
+        return in_notebook(latex(self))
+
     def adjoint(self, name: str) -> Definition:
         """The definition of the gradient with respect to input or parameter `name`."""
         wanted = self.gradients[name]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cnnframe as cf
-from cnnframe import Layer, _call
+from cnnframe import Layer, _call, _generated
 
 X = np.arange(6.0).reshape(2, 3)
 W = np.arange(12.0).reshape(4, 3)
@@ -155,3 +155,27 @@ def test_what_an_operation_raises_itself_is_not_hidden():
 
     with pytest.raises(ZeroDivisionError, match=r"^mine$"):
         _call.forward(layer(broken), {"x": X, "W": W})
+
+
+def bare():
+    """A layer without a backward of its own."""
+    return dataclass(frozen=True)(type("Bare", (type(layer()),), {"name": "bare", "backward": cf.Op.backward}))()
+
+
+def test_without_a_backward_and_without_a_generator(monkeypatch):
+    monkeypatch.setattr(_generated, "_generator", lambda: None)
+    with pytest.raises(cf.PluginError, match=r"^bare has no backward, and nothing is installed that makes one from its formula"):
+        _call.backward(bare(), {"y": np.ones((2, 4))}, (X, W), BOTH, SHAPES)
+
+
+def test_a_generator_is_told_what_is_wanted(monkeypatch):
+    seen = []
+
+    def generate(op):
+        return lambda dy, saved, wanted: seen.append((op.name, wanted)) or {"x": X, "W": W}
+
+    monkeypatch.setattr(_generated, "_generator", lambda: generate)
+    assert _call.takes_wanted(type(bare()))
+    assert list(_call.backward(bare(), {"y": np.ones((2, 4))}, (X, W), frozenset({"W"}), SHAPES)) == ["W"]
+    assert set(bare().backward(np.ones((2, 4)), (X, W))) == BOTH
+    assert seen == [("bare", frozenset({"W"})), ("bare", BOTH)]

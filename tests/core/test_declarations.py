@@ -116,8 +116,8 @@ def test_refuses_the_name_of_an_optimizer(name):
 @pytest.mark.parametrize(
     ("base", "kind", "parts", "missing"),
     [
-        (Layer, "layers", {"inputs": {"x": "n"}, "output": "n"}, "backward, formula, forward"),
-        (Layer, "layers", {"inputs": {"x": "n"}, "output": "n", "forward": lambda self, x: (x, None), "formula": lambda self, at, x: x[at]}, "backward"),
+        (Layer, "layers", {"inputs": {"x": "n"}, "output": "n"}, "formula, forward"),
+        (Layer, "layers", {"inputs": {"x": "n"}, "output": "n", "formula": lambda self, at, x: x[at]}, "forward"),
         (Activation, "activations", {"f": lambda self, x: x}, "df, expr"),
         (Loss, "losses", {"inputs": {"z": "n"}, "backward": backward, "forward": lambda self, z: (z, None)}, "formula"),
         (Regularizer, "regularizers", {"inputs": {"w": "..."}, "backward": backward}, "formula, forward"),
@@ -144,7 +144,7 @@ def make_bare(base, parts):
 
 def test_missing_formula_arguments_are_refused_though_abstract():
     """`formula` of the base takes any arrays, so that what is missing is not taken for wrong."""
-    assert make_bare(Layer, {"inputs": {"x": "n"}}).__abstractmethods__ == {"forward", "backward", "formula"}
+    assert make_bare(Layer, {"inputs": {"x": "n"}}).__abstractmethods__ == {"forward", "formula"}
 
 
 # Parameters.

@@ -316,8 +316,8 @@ OFFERED = {
     "function": ("losses", elementwise, r"^my_plugin: cnnframe_losses offers <function elementwise .*>, which is no Loss class$"),
     "other kind": ("layers", OPS["relu"], r"^my_plugin: cnnframe_layers offers <class '.*ReLU'>, which is no Layer class$"),
     "other class": ("optimizers", dict, r"^my_plugin: cnnframe_optimizers offers <class 'dict'>, which is no Optimizer class$"),
-    "abstract": ("layers", Half, r"^my_plugin: \S+\.Half lacks backward, formula$"),
-    "the base itself": ("layers", Layer, r"^my_plugin: cnnframe\._op\.Layer lacks backward, formula, forward$"),
+    "abstract": ("layers", Half, r"^my_plugin: \S+\.Half lacks formula$"),
+    "the base itself": ("layers", Layer, r"^my_plugin: cnnframe\._op\.Layer lacks formula, forward$"),
     "not decorated": ("activations", Bare, r"^my_plugin: \S*Bare must be decorated with @dataclass\(frozen=True\)$"),
     "not frozen": ("optimizers", Thawed, r"^my_plugin: \S*Thawed must be decorated with @dataclass\(frozen=True\)$"),
 }

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
+
+from cnnframe_derivations import commands
 
 WRONG = '''
 from dataclasses import dataclass
@@ -95,6 +99,13 @@ def test_json_holds_the_same_verdicts(tmp_path):
         (["derive", "convv"], "did you mean 'conv'?"),
         (["derive", "conv", "--choose", "dim=1"], "conv has no choice 'dim'; did you mean 'dims'?"),
         (["derive", "conv", "--choose", "dims=7"], "dims must be one of 1, 2, 3; got '7'"),
+        (["derive"], "derive takes the name of an operation, or --all, or --paper"),
+        (["derive", "conv", "--page", "conv.pdf"], "--page writes .html or .tex; got conv.pdf"),
+        (["derive", "conv", "--latex", "--json"], "--latex and --json exclude each other"),
+        (["derive", "conv", "--all"], "NAME and --all exclude each other"),
+        (["derive", "--all", "--choose", "dims=1", "--page", "p"], "--choose and --all exclude each other"),
+        (["derive", "--all"], "--all goes with --page FOLDER"),
+        (["derive", "--paper", "--page", "paper.tex"], "--paper --page writes .html; got paper.tex"),
     ],
 )
 def test_mistakes_exit_with_2_and_one_line(tmp_path, arguments, message):
@@ -108,23 +119,62 @@ def test_mistakes_exit_with_2_and_one_line(tmp_path, arguments, message):
 def test_derive_prints_the_papers_gradients():
     code, out, _ = cnnframe("derive", "dense")
     assert code == 0
-    assert out.splitlines() == [
-        r"y_{n,j} = b_{j} + \sum_{i=0}^{I - 1} W_{j,i} x_{n,i}",
-        "",
-        r"\frac{\partial E}{\partial x_{p,q}} = \sum_{j=0}^{\mathrm{units} - 1} W_{j,q} \delta^{y}_{p,j}",
-        "",
-        r"\frac{\partial E}{\partial W_{p,q}} = \sum_{n=0}^{N - 1} \delta^{y}_{n,p} x_{n,q}",
-        "",
-        r"\frac{\partial E}{\partial b_{p}} = \sum_{n=0}^{N - 1} \delta^{y}_{n,p}",
-    ]
+    for line in ("y[n, j] = b[j] + Σ(i<I) W[j, i] x[n, i]", "∂E/∂x[p, q] = Σ(u<units) δ[p, u] W[u, q]", "∂E/∂W[p, q] = Σ(m<N) δ[m, p] x[m, q]"):
+        assert line in out
+    assert out.count("proved\n") == 3
 
 
-def test_derive_writes_a_document_and_json(tmp_path):
-    code, _, _ = cnnframe("derive", "conv", "--choose", "dims=1", "--page", "conv.tex", cwd=tmp_path)
-    assert code == 0
-    page = (tmp_path / "conv.tex").read_text()
-    assert page.startswith(r"\documentclass")
-    assert page.count(r"\begin{gather*}") == 5
+def test_derive_writes_pages_and_json(tmp_path):
+    for suffix, start in (("tex", r"\documentclass"), ("html", "<!DOCTYPE html>")):
+        code, out, _ = cnnframe("derive", "conv", "--choose", "dims=1", "--page", f"conv.{suffix}", cwd=tmp_path)
+        assert code == 0
+        assert out == f"wrote conv.{suffix}\n"
+        page = (tmp_path / f"conv.{suffix}").read_text()
+        assert page.startswith(start)
+        assert r"\frac{\partial E}{\partial k_{p,q,r}}" in page
+    assert {path.name for path in tmp_path.iterdir()} == {"conv.tex", "conv.html"}
+    code, out, _ = cnnframe("derive", "dense", "--latex")
+    assert out.startswith(r"\documentclass")
     code, out, _ = cnnframe("derive", "softmax", "--json")
     assert code == 0
-    assert set(json.loads(out)["equations"]) == {"e", "Z", "y", "bar_Z", "bar_e", "dE/dx"}
+    found = json.loads(out)
+    assert set(found["equations"]) == {"e", "Z", "y", "bar_Z", "bar_e", "dE/dx"}
+    assert found["gradients"] == {"x": {"verdict": "proved", "reason": ""}}
+
+
+def test_derive_writes_a_page_for_each_operation(tmp_path):
+    code, _, _ = cnnframe("derive", "--all", "--page", "pages", cwd=tmp_path)
+    assert code == 0
+    written = {path.name for path in (tmp_path / "pages").iterdir()}
+    assert {"conv.html", "softmax.html", "index.html"} <= written
+    index = (tmp_path / "pages" / "index.html").read_text()
+    assert set(re.findall(r'href="(.*?)"', index)) == written - {"index.html"}
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "there.html").mkdir()
+    (tmp_path / "file").write_text("mine")
+    for arguments, message in (
+        (["dense", "--page", "there.html"], "there.html cannot be written: Is a directory"),
+        (["dense", "--page", "nowhere/dense.html"], "nowhere/dense.html cannot be written: No such file or directory"),
+        (["--all", "--page", "file"], "file is no folder"),
+    ):
+        code, _, err = cnnframe("derive", *arguments, cwd=tmp_path)
+        assert code == 2
+        assert message in err
+    assert {path.name for path in tmp_path.iterdir()} == {"there.html", "file"}
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_derive_passes_code_and_the_paper_on(monkeypatch, capsys, tmp_path):
+    code, paper = ModuleType("cnnframe_derivations.code"), ModuleType("cnnframe_derivations.paper")
+    code.source = lambda cls, chosen: f"# {cls.name} {dict(chosen)}"
+    paper.table, paper.page = lambda: "equation by equation", lambda: "<!DOCTYPE html>"
+    monkeypatch.setitem(sys.modules, code.__name__, code)
+    monkeypatch.setitem(sys.modules, paper.__name__, paper)
+    commands.derive("conv", choose=["dims=1"], source=True)
+    assert "# conv {'dims': 1, 'orientation': 'convolution'}" in capsys.readouterr().out
+    commands.derive(paper=True)
+    assert "equation by equation" in capsys.readouterr().out
+    commands.derive(paper=True, page=tmp_path / "paper.html")
+    assert (tmp_path / "paper.html").read_text() == "<!DOCTYPE html>"

@@ -8,10 +8,14 @@ it if the checker did not look at what the attack is named after.
 from __future__ import annotations
 
 import pytest
+import sympy as sp
 
+from cnnframe import FormulaError
 from cnnframe_derivations.proofs import _kernel
+from cnnframe_derivations.proofs._certificate import Certificate, read, text
 from cnnframe_derivations.proofs._polynomial import parse
 from cnnframe_derivations.proofs._statement import Definition, Refused, Term, Theorem, Theory
+from cnnframe_derivations.proofs._translate import Translator
 
 
 def term(body, *bound, ge=(), eq=()):
@@ -438,3 +442,92 @@ def test_the_checker_refuses_witnesses(attack):
 
 def test_the_checker_accepts_a_witness():
     _kernel.witnessed(ONE_POINT, {"n": 2, "m": 1, "e": 0}, [{"a": 1}])
+
+
+# --- certificates
+
+
+def certificate(right, **parts):
+    """The certificate that x[p] is `right`, whose proof is a merge by names."""
+    known = theory()
+    claim = Theorem(known, box("p n"), (term("x[p]"),), (term(right),))
+    points = {"x": [{"p": 0}, {"p": 0}], "closed_x": [{"p": 0}]}
+    sizes = {"n": 1, "m": 1, "e": 0}
+    whole = {
+        "structure": {},
+        "theory": known,
+        "shapes": SHAPES,
+        "reads": {},
+        "gradients": {"x": claim},
+        "steps": {"x": [merge(0, 1)]},
+        "ranges": {"x": [0, 1]},
+        "claimed": ("x",),
+        "unproved": {},
+        "witness": sizes,
+        "points": points,
+    }
+    return Certificate(**whole | parts)
+
+
+def test_a_right_certificate_is_accepted():
+    found = certificate("x[p]")
+    assert found.check() == read(text("mine", [found]), "mine")[0].check() == 2
+
+
+CERTIFICATES = {
+    "a false claim": certificate("2*x[p]"),
+    "no steps": certificate("2*x[p]", steps={}),
+    "no steps and nothing wrong": certificate("x[p]", steps={}),
+    "steps of something else": certificate("2*x[p]", steps={"closed_x": []}),
+    "steps for what is read": certificate("x[p + 1]", steps={"x": [merge(0, 1)], "closed_x": []}),
+    "no ranges": certificate("x[p]", ranges={}),
+    "ranges of something else": certificate("x[p]", ranges={"x": [1, 0]}),
+    "no witness": certificate("x[p]", witness={}),
+    "no points": certificate("x[p]", points={}),
+    "a point out of range": certificate("x[p]", points={"closed_x": [{"p": 1}]}),
+}
+
+
+@pytest.mark.parametrize("attack", CERTIFICATES)
+def test_a_certificate_is_refused(attack):
+    with pytest.raises(Refused):
+        CERTIFICATES[attack].check()
+    with pytest.raises(Refused):
+        read(text("mine", [CERTIFICATES[attack]]), "mine")[0].check()
+
+
+CHANGED = {
+    "the claim": ('"x[p]"', '"2*x[p]"'),
+    "the hash": ('"sha256": "', '"sha256": "0'),
+    "a key twice": ('"proof": {', '"proof": {}, "proof": {'),
+    "a space": ('"proof": {', '"proof":  {'),
+    "another operation": ('"mine"', '"yours"'),
+    "another format": ('"format": 1', '"format": 2'),
+    "no end": ("]}", "]"),
+    "no number": ('"n": 1', '"n": NaN'),
+}
+
+
+@pytest.mark.parametrize("attack", CHANGED)
+def test_a_changed_file_is_refused(attack):
+    content = text("mine", [certificate("x[p]")])
+    old, new = CHANGED[attack]
+    assert old in content
+    with pytest.raises(Refused):
+        read(content.replace(old, new, 1), "mine")[0].check()
+
+
+# --- functions
+
+
+def test_functions_whose_names_differ_in_case_are_different_functions():
+    """Li(x) is li(x) - li(2)."""
+    x = sp.Symbol("x", real=True)
+    read_in = Translator({x})
+    found = []
+    for function in (sp.Li, sp.li):
+        try:
+            found.append(read_in.polynomial(function(x), {}))
+        except FormulaError:
+            found.append(function)
+    assert found[0] != found[1]

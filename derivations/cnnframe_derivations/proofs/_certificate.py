@@ -77,7 +77,7 @@ class Certificate:
         """
         for name, theorem in self.theorems():
             try:
-                if name in self.steps:
+                if name in self.gradients:
                     _kernel.check(theorem, self.steps[name])
                 else:
                     key = name.removeprefix(CLOSED)

@@ -152,9 +152,7 @@ class World:
             term: Any = Fraction(c)
             for a, exponent in monomial:
                 base = self.atom(a, at)
-                if isinstance(exponent, Fraction):
-                    base, exponent = float(base), float(exponent)  # noqa: PLW2901
-                term *= base**exponent
+                term *= float(base) ** float(exponent) if isinstance(exponent, Fraction) else base**exponent
             total += term
         return total
 

@@ -53,6 +53,8 @@ class Polynomial:
     def __pow__(self, exponent: Any) -> Polynomial:
         if isinstance(exponent, int) and exponent >= 0:
             return reduce(Polynomial.__mul__, [self] * exponent, ONE)
+        if self == ONE:
+            return ONE
         if len(self.items) == 1:
             (monomial, c) = self.items[0]
             if isinstance(exponent, int):
@@ -146,7 +148,7 @@ def _times(left: Monomial, right: Monomial) -> tuple[Monomial, list[Polynomial]]
     for a, e in list(exponents.items()):
         if not e:
             del exponents[a]
-        elif a[0] == "sum" and e > 0 and e == int(e):
+        elif a[0] == "sum" and e == int(e) and (e > 0 or len(a[1].items) == 1):
             sums.append(a[1] ** int(e))
             del exponents[a]
     return tuple(sorted(exponents.items())), sums

@@ -86,6 +86,8 @@ class Theory:
 
     def close(self) -> None:
         """Refuse definitions and assumptions with symbols that mean nothing, and definitions that come back to themselves."""
+        if both := self.integers & self.scalars:
+            raise Refused(f"{', '.join(sorted(both))} cannot be both an integer and a real number")
         for c in self.assume:
             integral(c, self.integers)
         for definition in (*self.definitions.values(), *self.facts.values()):

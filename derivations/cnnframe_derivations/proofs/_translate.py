@@ -9,12 +9,15 @@ from typing import Any
 import sympy as sp
 
 from cnnframe import FormulaError
+from cnnframe._symbols import Logistic, Softplus
 
 from .. import _terms
 from ._polynomial import CONDITION, ONE, ZERO, Polynomial, atom, number, symbol
 from ._statement import Definition, Term
 
 Names = Mapping[Any, str]
+NAMES = {Logistic: "logistic", Softplus: "softplus", sp.Abs: "abs"}
+"""Functions that are written otherwise than their classes; "pow" is x^y where y is no number."""
 
 
 class Translator:
@@ -27,6 +30,7 @@ class Translator:
 
     def __init__(self, sizes: Collection[Any]) -> None:
         self.sizes = sizes
+        self.functions: dict[str, Any] = {}
         self.quotients: dict[str, tuple[Polynomial, Polynomial]] = {}
 
     def polynomial(self, expression: Any, names: Names) -> Polynomial:
@@ -52,7 +56,7 @@ class Translator:
             return reduce(Polynomial.__mul__, (self._read(part, names) for part in e.args), ONE)
         if e.is_Pow:
             base, exponent = (self._read(part, names) for part in e.args)
-            return base**exponent.number if e.exp.is_Rational else atom("call", "pow", (base, exponent))
+            return base**exponent.number if exponent.number is not None else atom("call", "pow", (base, exponent))
         if isinstance(e, sp.Indexed):
             return atom("entry", str(e.base.label), tuple(self._read(i, names) for i in e.indices))
         return self._function(e, names)
@@ -65,10 +69,17 @@ class Translator:
         if isinstance(e, sp.floor):
             return self._quotient(e.args[0], names)
         if isinstance(e, sp.Function) and not type(e).__name__.startswith(CONDITION):
-            return atom("call", type(e).__name__.lower(), tuple(self._read(part, names) for part in e.args))
+            return atom("call", self._called(type(e)), tuple(self._read(part, names) for part in e.args))
         if e.is_NumberSymbol:
             return atom("call", str(e), ())
         raise FormulaError(f"{e} has no meaning in a proof")
+
+    def _called(self, function: Any) -> str:
+        """The name of a function, which no other one has here."""
+        name = NAMES.get(function, function.__name__)
+        if self.functions.setdefault(name, function) != function or (name in NAMES.values() and function not in NAMES):
+            raise FormulaError(f"two functions are called {name}; give one of them another name")
+        return str(name)
 
     def _symbol(self, e: Any) -> Polynomial:
         if e not in self.sizes:

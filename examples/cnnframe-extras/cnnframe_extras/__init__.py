@@ -6,13 +6,14 @@ from cnnframe import hookimpl
 
 from .depthwise import Depthwise
 from .elastic_net import ElasticNet
+from .gated import Gated
 from .swish import Swish
 
 
 @hookimpl
 def cnnframe_layers():
     """The layers."""
-    return [Depthwise]
+    return [Depthwise, Gated]
 
 
 @hookimpl

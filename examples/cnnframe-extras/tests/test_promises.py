@@ -1,6 +1,6 @@
 """One test for each operation and promise."""
 
 from cnnframe_derivations import promises
-from cnnframe_extras import Depthwise, ElasticNet, Swish
+from cnnframe_extras import Depthwise, ElasticNet, Gated, Swish
 
-test_promises = promises(Depthwise, Swish, ElasticNet)
+test_promises = promises(Depthwise, Gated, Swish, ElasticNet)
