@@ -7,11 +7,13 @@ import re
 import shlex
 import subprocess
 import sys
-from types import ModuleType
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 
+import numpy as np
 import pytest
 
-from cnnframe_derivations import commands
+from cnnframe.cli._app import make_app
 
 WRONG = '''
 from dataclasses import dataclass
@@ -40,6 +42,14 @@ class Doubled(Activation):
 class NoOperation:
     pass
 '''
+
+
+def here(*arguments, cwd="."):
+    """Run the command line in this process: what starting one costs is most of what a mistake takes."""
+    out, err = StringIO(), StringIO()
+    with chdir(cwd), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as done:
+        make_app()(list(arguments), prog_name="cnnframe")
+    return done.value.code or 0, out.getvalue(), err.getvalue()
 
 
 def cnnframe(*arguments, cwd=None):
@@ -110,7 +120,7 @@ def test_json_holds_the_same_verdicts(tmp_path):
 )
 def test_mistakes_exit_with_2_and_one_line(tmp_path, arguments, message):
     (tmp_path / "mine.py").write_text(WRONG)
-    code, _, err = cnnframe(*arguments, cwd=tmp_path)
+    code, _, err = here(*arguments, cwd=tmp_path)
     assert code == 2
     assert message in err
     assert "Traceback" not in err
@@ -126,16 +136,16 @@ def test_derive_prints_the_papers_gradients():
 
 def test_derive_writes_pages_and_json(tmp_path):
     for suffix, start in (("tex", r"\documentclass"), ("html", "<!DOCTYPE html>")):
-        code, out, _ = cnnframe("derive", "conv", "--choose", "dims=1", "--page", f"conv.{suffix}", cwd=tmp_path)
+        code, out, _ = here("derive", "conv", "--choose", "dims=1", "--page", f"conv.{suffix}", cwd=tmp_path)
         assert code == 0
         assert out == f"wrote conv.{suffix}\n"
         page = (tmp_path / f"conv.{suffix}").read_text()
         assert page.startswith(start)
         assert r"\frac{\partial E}{\partial k_{p,q,r}}" in page
     assert {path.name for path in tmp_path.iterdir()} == {"conv.tex", "conv.html"}
-    code, out, _ = cnnframe("derive", "dense", "--latex")
+    code, out, _ = here("derive", "dense", "--latex")
     assert out.startswith(r"\documentclass")
-    code, out, _ = cnnframe("derive", "softmax", "--json")
+    code, out, _ = here("derive", "softmax", "--json")
     assert code == 0
     found = json.loads(out)
     assert set(found["equations"]) == {"e", "Z", "y", "bar_Z", "bar_e", "dE/dx"}
@@ -143,7 +153,7 @@ def test_derive_writes_pages_and_json(tmp_path):
 
 
 def test_derive_writes_a_page_for_each_operation(tmp_path):
-    code, _, _ = cnnframe("derive", "--all", "--page", "pages", cwd=tmp_path)
+    code, _, _ = here("derive", "--all", "--page", "pages", cwd=tmp_path)
     assert code == 0
     written = {path.name for path in (tmp_path / "pages").iterdir()}
     assert {"conv.html", "softmax.html", "index.html"} <= written
@@ -159,22 +169,29 @@ def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path):
         (["dense", "--page", "nowhere/dense.html"], "nowhere/dense.html cannot be written: No such file or directory"),
         (["--all", "--page", "file"], "file is no folder"),
     ):
-        code, _, err = cnnframe("derive", *arguments, cwd=tmp_path)
+        code, _, err = here("derive", *arguments, cwd=tmp_path)
         assert code == 2
         assert message in err
     assert {path.name for path in tmp_path.iterdir()} == {"there.html", "file"}
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_derive_passes_code_and_the_paper_on(monkeypatch, capsys, tmp_path):
-    code, paper = ModuleType("cnnframe_derivations.code"), ModuleType("cnnframe_derivations.paper")
-    code.source = lambda cls, chosen: f"# {cls.name} {dict(chosen)}"
-    paper.table, paper.page = lambda: "equation by equation", lambda: "<!DOCTYPE html>"
-    monkeypatch.setitem(sys.modules, code.__name__, code)
-    monkeypatch.setitem(sys.modules, paper.__name__, paper)
-    commands.derive("conv", choose=["dims=1"], source=True)
-    assert "# conv {'dims': 1, 'orientation': 'convolution'}" in capsys.readouterr().out
-    commands.derive(paper=True)
-    assert "equation by equation" in capsys.readouterr().out
-    commands.derive(paper=True, page=tmp_path / "paper.html")
-    assert (tmp_path / "paper.html").read_text() == "<!DOCTYPE html>"
+def test_derive_prints_code_that_can_be_pasted():
+    code, out, _ = here("derive", "dense", "--source")
+    assert code == 0
+    names = {}
+    exec(compile(out, "pasted", "exec"), names)  # noqa: S102 # what a person does with it
+    x, W, b, dy = np.ones((4, 3)), np.arange(6.0).reshape(2, 3), np.zeros(2), np.ones((4, 2))
+    gradients = names["backward"](None, dy, (x, W, b))
+    np.testing.assert_array_equal(gradients["x"], dy @ W)
+    np.testing.assert_array_equal(gradients["W"], dy.T @ x)
+    np.testing.assert_array_equal(gradients["b"], dy.sum(axis=0))
+
+
+def test_derive_shows_the_paper(tmp_path):
+    code, out, _ = here("derive", "--paper")
+    assert code == 0
+    assert all(f"({number})" in out for number in range(1, 15))
+    code, out, _ = here("derive", "--paper", "--page", "paper.html", cwd=tmp_path)
+    assert (code, out) == (0, "wrote paper.html\n")
+    assert (tmp_path / "paper.html").read_text().startswith("<!DOCTYPE html>")

@@ -151,9 +151,9 @@ def read(content: str, operation: str) -> list[Certificate]:
     return found
 
 
-def path(cls: type) -> Path:
+def path(cls: Any) -> Path:
     """Where an operation's certificates are: beside its module."""
-    return Path(inspect.getfile(cls)).resolve().parent / FOLDER / f"{cls.name}.json"  # type: ignore[attr-defined]
+    return Path(inspect.getfile(cls)).resolve().parent / FOLDER / f"{cls.name}.json"
 
 
 def theory_data(theory: Theory) -> dict[str, Any]:
