@@ -13,7 +13,6 @@ import numpy as np
 from ._polynomial import ONE, ZERO, Monomial, Polynomial, symbol
 
 Known = tuple[Polynomial, ...]
-NONE: Monomial = ()
 
 
 @lru_cache(maxsize=200_000)

@@ -68,7 +68,7 @@ def complete(theory: Theory, quotients: Quotients, sizes: Sizes) -> Sizes | None
 
 
 def value(p: Polynomial, at: Mapping[str, int]) -> int:
-    """The value of a polynomial of integers."""
+    """The value of a polynomial of integers, as the checker computes it, but fast: it is asked at every point of a box."""
     total = 0
     for monomial, c in p.items:
         term = c

@@ -15,17 +15,16 @@ from cnnframe._hyper import hyperparameters
 from .._claims import CLOSED
 from .._symbolic import Structure
 from . import _kernel
+from ._against import counterexample, out_of_range, show
 from ._arithmetic import why_at_least_0
 from ._certificate import Certificate, obligations
-from ._instances import World, complete, differ, points, sizes_that_fit, smaller, value
-from ._polynomial import ONE, Polynomial
+from ._instances import points, sizes_that_fit
+from ._polynomial import ONE
 from ._search import search
 from ._statement import Refused, Term, Theorem
 from ._theorems import Subject, subject
 
 PROVED, UNPROVED, REFUSED = "proved", "unproved", "refused"
-WORLDS = 60
-"""How many choices of sizes are tried for a counterexample."""
 
 
 @dataclass(frozen=True)
@@ -152,32 +151,6 @@ def _gradient(s: Subject, name: str) -> tuple[Outcome, Theorem, list[Any]]:
     return Outcome(REFUSED, f"{against}\nwhat is left of derivative - claim:\n{residue}"), theorem, []
 
 
-def counterexample(s: Subject, theorem: Theorem, what: str) -> str | None:
-    """Sizes, arrays and an entry at which two sides differ, as a sentence."""
-
-    def wrong(sizes: Mapping[str, int]) -> tuple[dict[str, int], Any, Any] | None:
-        for seed in range(2):
-            world = World(s.theory, dict(sizes), seed)
-            for at in world.free(theorem):
-                try:
-                    left, right = world.sum(theorem, theorem.left, at), world.sum(theorem, theorem.right, at)
-                except (ArithmeticError, ValueError):
-                    continue
-                if differ(left, right):
-                    return at, left, right
-        return None
-
-    for attempt, sizes in enumerate(sizes_that_fit(s.theory, s.quotients)):
-        if attempt == WORLDS:
-            return None
-        if wrong(sizes) is not None:
-            small = smaller(sizes, lambda tried: wrong(tried) is not None, lambda tried: complete(s.theory, s.quotients, tried))
-            at, left, right = wrong(small) or ({}, 0, 0)
-            where = ", ".join(str(k) for k in at.values())
-            return f"{what} is wrong at {_sizes(s, small)}: entry ({where}) of the derivative is {_number(left)}, of the claim {_number(right)}"
-    return None
-
-
 def _witness(s: Subject) -> dict[str, int]:
     """Sizes at which every term of the formula and of the closed forms has a point.
 
@@ -213,49 +186,9 @@ def _ranges(s: Subject, theorem: Theorem, who: str) -> tuple[list[Any], str]:
     for t, goal in _kernel.accesses(theorem, s.shapes):
         proof = why_at_least_0(tuple(theorem.known(t)), t.eq, goal)
         if proof is None:
-            return [], _out_of_range(s, theorem, t, goal, who)
+            return [], out_of_range(s, theorem, t, goal, who)
         proofs.append(proof)
     return proofs, ""
-
-
-def _out_of_range(s: Subject, theorem: Theorem, t: Term, goal: Polynomial, who: str) -> str:
-    entry, axis, size = _access(s, t, goal)
-    wanted = f"{who} reads {entry}, whose axis {axis} has size {size}: {goal} >= 0 does not follow from the assumptions"
-
-    def outside(sizes: Mapping[str, int]) -> dict[str, int] | None:
-        return next((p for p in points(theorem, t, dict(sizes)) if value(goal, p) < 0), None)
-
-    for sizes in sizes_that_fit(s.theory, s.quotients):
-        if outside(sizes) is not None:
-            small = smaller(sizes, lambda tried: outside(tried) is not None, lambda tried: complete(s.theory, s.quotients, tried))
-            at = outside(small) or {}
-            point = ", ".join(f"{v} = {k}" for v, k in at.items() if v not in small)
-            return f"{wanted}, and fails at {_sizes(s, small)} for {point or 'every index'}; add a guard, or bound the hyperparameters or axes"
-    return f"{wanted}; no sizes were found at which it fails; add a guard that says it"
-
-
-def _access(s: Subject, t: Term, goal: Polynomial) -> tuple[str, int, str]:
-    for kind, name, *parts in t.body.atoms():
-        if kind == "entry":
-            for axis, (index, size) in enumerate(zip(parts[0], s.shapes[name], strict=True)):
-                if goal in (index, size - ONE - index):
-                    return f"{name}[{', '.join(map(str, parts[0]))}]", axis, str(size)
-    raise AssertionError(goal)
-
-
-def show(t: Term) -> str:
-    """A term in one line."""
-    bound = "".join(f"sum {v} < {size}: " for v, size in t.bound)
-    conditions = [*(f"{c} >= 0" for c in t.ge), *(f"{c} = 0" for c in t.eq)]
-    return f"{bound}{t.body}" + (f"  where {', '.join(dict.fromkeys(conditions))}" if conditions else "")
-
-
-def _sizes(s: Subject, sizes: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} = {k}" for name, k in sorted(sizes.items()) if name not in s.quotients)
-
-
-def _number(x: Any) -> str:
-    return str(x) if not isinstance(x, float) else f"{x:.6g}"
 
 
 @dataclass(frozen=True)
