@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import sympy as sp
-
 from cnnframe import FormulaError
 from cnnframe.algebra import Map, Unproved
 
 from ._derive import COTANGENT, Derivation
-from ._read import Reader, array, called
+from ._read import Reader, array, called, expression
 from ._terms import Definition
 
 CLOSED = "closed_"
@@ -63,10 +61,5 @@ def _closed(reader: Reader, gradient: Definition, name: str, said: Any) -> Defin
     """The closed form over the indices of the derived gradient."""
     if isinstance(said, Map):
         raise FormulaError(f"{reader.who}: the gradient of {name!r} is a map; write [...] for its entry at at[{name!r}]")
-    try:
-        entry = sp.sympify(said, strict=True)
-    except sp.SympifyError:
-        entry = None
-    if not isinstance(entry, sp.Expr):
-        raise FormulaError(f"{reader.who}: the gradient of {name!r} must be an expression or unproved(why); got {said!r}")
+    entry = expression(reader.who, f"the gradient of {name!r}", said, "an expression or unproved(why)")
     return reader.definition(CLOSED + name, gradient.box, entry)

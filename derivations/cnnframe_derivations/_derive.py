@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 import sympy as sp
 
-from cnnframe import Op
+from cnnframe import FormulaError, Op
 
 from ._read import read
 from ._symbolic import Structure, Symbolic, default_structure, structure, symbolic
@@ -93,8 +94,38 @@ def derive_structure(cls: type[Op], chosen: Structure) -> Derivation:
     """The derivation of a class with these structural hyperparameters."""
     instance = symbolic(cls, chosen)
     program = read(instance)
+    for definition in program.definitions:
+        if definition.locally_constant:
+            _is_constant(program, definition)
     adjoints, gradients = reverse(program, tuple(instance.op.declaration.differentiable))
-    return Derivation(instance, program, adjoints, gradients)
+    found = Derivation(instance, program, adjoints, gradients)
+    distinct(f"{cls.name}.formula", [*program.operands, *(COTANGENT + name for name in program.outputs), *(d.name for d in (*program.definitions, *adjoints))])
+    return found
+
+
+def distinct(who: str, names: Iterable[str]) -> None:
+    """Refuse two arrays of one name: given ones, intermediates, and what is derived of them.
+
+    Raises:
+        FormulaError: there are two.
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise FormulaError(f"{who}: two arrays are called {twice[0]!r} ({COTANGENT}NAME and {ADJOINT}NAME are derivatives); give one another name")
+
+
+def _is_constant(program: Program, definition: Definition) -> None:
+    """Refuse a definition that is marked locally constant and has a derivative.
+
+    Raises:
+        FormulaError: it has one.
+    """
+    constant = {d.name for d in program.definitions if d.locally_constant}
+    for term in definition.terms:
+        for atom in term.atoms:
+            name = str(atom.base.label)
+            if name not in constant and differentiate(term, name, atom.indices):
+                raise FormulaError(f"the intermediate {definition.name!r} is marked locally constant, and changes with {name}: {term.body}")
 
 
 def reverse(program: Program, wrt: tuple[str, ...]) -> tuple[tuple[Definition, ...], dict[str, str]]:

@@ -45,11 +45,27 @@ def read(symbolic: Symbolic) -> Program:
     found = {}
     for name, entry in entries.items():
         box = list(zip(at[name], symbolic.outputs[name], strict=True)) or [(sp.Dummy("z", integer=True), sp.Integer(1))]
-        found[name] = reader.definition(name, box, sp.sympify(entry))
+        found[name] = reader.definition(name, box, expression(f"{op.name}.formula", f"the entry of {name}", entry))
     taken = {*reader.operands, *reader.definitions}
     outputs = {name: f"{name}_out" if name in taken else name for name in found}
     last = [replace(definition, name=outputs[name]) for name, definition in found.items()]
     return Program(reader.operands, (*reader.definitions.values(), *last), outputs)
+
+
+def expression(who: str, what: str, said: Any, wanted: str = "an expression") -> Any:
+    """What was said, if it is a scalar expression.
+
+    Raises:
+        FormulaError: it is not.
+    """
+    try:
+        found = sp.sympify(said, strict=True)
+    except sp.SympifyError:
+        found = None
+    if not isinstance(found, sp.Expr):
+        raise FormulaError(f"{who}: {what} must be {wanted}; got {said!r}")
+    # Floats are the numbers that they hold: their arithmetic would round.
+    return found.xreplace({number: sp.Rational(number) for number in found.atoms(sp.Float) if number.is_finite})
 
 
 def called(who: str, method: Callable[..., Any], *args: Any, **arrays: Any) -> Any:
@@ -101,7 +117,11 @@ class Reader:
     def definition(self, name: str, box: Iterable[tuple[Any, Any]], body: Any, *, locally_constant: bool = False) -> Definition:
         """name[index] = `body`, for indices and sizes in pairs."""
         sizes = {index: sp.sympify(size) for index, size in box}
-        again = next((limit[0] for s in body.atoms(sp.Sum) for limit in s.limits if limit[0] in sizes), None)
+        summed = [limit[0] for s in body.atoms(sp.Sum) for limit in s.limits]
+        taken = next((index for index in summed if index in self.symbols), None)
+        if taken is not None:
+            raise FormulaError(f"{self.who} sums over {taken.name}, which is a hyperparameter or a size; take another letter")
+        again = next((index for index in summed if index in sizes), None)
         if again is not None:
             raise FormulaError(f"{self.who} sums over {again.name}, which is an index of the entry itself; take another index from indices()")
         return Definition(name, tuple(sizes), tuple(sizes.values()), tuple(self.terms(body, sizes)), locally_constant)
@@ -201,6 +221,8 @@ class Reader:
         if any(index.has(sp.Indexed) for index in entry.indices):
             raise FormulaError(f"{self.who}: {entry} is indexed by the value of another array; use a sum with when(equal(...), ...)")
         if isinstance(base, Defined):
+            if not name.isidentifier():
+                raise FormulaError(f"{self.who}: an intermediate must be named by an identifier; got {name!r}")
             if name in self.operands:
                 raise FormulaError(f"{self.who}: the intermediate {name!r} has the name of an array")
             if base.label not in self.labels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +11,9 @@ from typing import Any
 
 import sympy as sp
 
-from cnnframe import BATCH, Links, Op, PerAxis
+from cnnframe import BATCH, FormulaError, Links, Op, PerAxis
 from cnnframe._axes import ELLIPSIS
-from cnnframe._hyper import Hyperparameter, Interval, MultipleOf, hyperparameters
+from cnnframe._hyper import Hyperparameter, Interval, MultipleOf, OneOf, hyperparameters
 
 Structure = tuple[tuple[str, Any], ...]
 """The hyperparameters that decide which formula it is: dimensions, choices, flags."""
@@ -46,43 +47,60 @@ class Symbolic:
         for name in hyperparameters(type(self.op)):
             value = getattr(self.op, name)
             found += value if isinstance(value, tuple) else vars(value).values() if isinstance(value, SimpleNamespace) else [value]
-        return frozenset(s for e in found if isinstance(e, sp.Expr) and not isinstance(e, sp.IndexedBase) for s in e.free_symbols)
+        symbols = frozenset(s for e in found if isinstance(e, sp.Expr) and not isinstance(e, sp.IndexedBase) for s in e.free_symbols)
+        twice = sorted(name for name, count in Counter(s.name for s in symbols).items() if count > 1)
+        if twice:
+            raise FormulaError(f"{self.op.name}: two sizes or hyperparameters are called {twice[0]}; give one of them another name")
+        return symbols
 
 
 def structure(op: Op) -> Structure:
     """The structural hyperparameters of a concrete operation."""
-    found = []
-    for name, hyper in hyperparameters(type(op)).items():
-        value = getattr(op, name)
-        if hyper.choices is not None or hyper.kind is str:
-            found.append((name, value))
-        elif hyper.optional:
-            found.append((name, None if value is None else ...))
-    return tuple(found)
+    given = {name: getattr(op, name) for name in hyperparameters(type(op))}
+    return tuple((name, given[name] if given[name] in choices else ...) for name, choices in structural(type(op)).items())
 
 
 def default_structure(cls: type[Op]) -> Structure:
     """The structure that the defaults choose, or the first choice where there is no default."""
-    found: list[tuple[str, Any]] = []
+    hypers = hyperparameters(cls)
+    chosen = {name: choices[0] if hypers[name].required else hypers[name].default for name, choices in structural(cls).items()}
+    return tuple((name, choice if choice in structural(cls)[name] else ...) for name, choice in chosen.items())
+
+
+def structural(cls: type[Op]) -> dict[str, tuple[Any, ...]]:
+    """What each hyperparameter that decides the formula may be; `...` stands for a number that is given.
+
+    Raises:
+        FormulaError: a string may be anything.
+    """
+    found: dict[str, tuple[Any, ...]] = {}
     for name, hyper in hyperparameters(cls).items():
-        if hyper.choices is not None:
-            found.append((name, hyper.choices[0] if hyper.required else hyper.default))
+        none = (None,) if hyper.optional else ()
+        if hyper.choices is not None and hyper.kind is not PerAxis:
+            found[name] = (*hyper.choices, *none)
+        elif hyper.kind is str:
+            raise FormulaError(f"{cls.name}: the formula cannot be read for every string; say which with {name}: Annotated[str, one_of(...)]")
         elif hyper.optional:
-            found.append((name, None if hyper.default is None else ...))
-    return tuple(found)
+            found[name] = (None, ...)
+    return found
 
 
-def symbolic(cls: type[Op], chosen: Structure) -> Symbolic:
-    """Make the symbolic instance of `cls` with this structure; no bound is checked, for symbols have no value."""
+def symbolic(cls: type[Op], chosen: Structure, given: Mapping[str, Any] | None = None) -> Symbolic:
+    """Make the symbolic instance of `cls` with this structure; no bound is checked, for symbols have no value.
+
+    Hyperparameters are numbers where `given` says so, by the names of their symbols.
+    """
     hypers, fixed = hyperparameters(cls), dict(chosen)
     op = object.__new__(cls)
     operands: dict[str, tuple[Any, ...]] = {}
     values: dict[str, Any] = {}
-    for name, hyper in sorted(hypers.items(), key=lambda item: any(isinstance(b, MultipleOf) for b in item[1].bounds)):
+    for name in _divisors_first(hypers):
         value = fixed.get(name, ...)
         if value is ...:
-            value = _links(name, operands) if hyper.kind is Links else _symbol(name, hyper, fixed.get("dims", 2), values)
+            value = _links(name, operands) if hypers[name].kind is Links else _symbol(name, hypers[name], fixed.get("dims", 2), values)
         values[name] = value
+    for name in hypers:
+        value = _number(values[name], given) if given else values[name]
         object.__setattr__(op, name, value)
     declaration = op.declaration
     known = dict(declaration.known)
@@ -110,7 +128,7 @@ def _shape(axes: Any, known: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _symbol(name: str, hyper: Hyperparameter, dims: int, values: Mapping[str, Any]) -> Any:
-    low = max((b.low for b in hyper.bounds if isinstance(b, Interval)), default=float("-inf"))
+    low = max([min(b.values) for b in hyper.bounds if isinstance(b, OneOf)] + [b.low for b in hyper.bounds if isinstance(b, Interval)], default=float("-inf"))
     strict = any(isinstance(b, Interval) and not b.include_low and b.low == 0 for b in hyper.bounds)
     sign = {"positive": True} if low > 0 or strict else {"nonnegative": True} if low == 0 else {}
     if hyper.kind is float:
@@ -119,8 +137,35 @@ def _symbol(name: str, hyper: Hyperparameter, dims: int, values: Mapping[str, An
         return tuple(sp.Symbol(f"{name}{d}", integer=True, **sign) for d in range(dims))
     for bound in hyper.bounds:
         if isinstance(bound, MultipleOf):
-            return values[bound.name] * sp.Symbol(quotient(name, bound.name), integer=True, positive=True)
+            divisor = values[bound.name]
+            return divisor * sp.Symbol(quotient(name, bound.name), integer=True, **(sign if divisor.is_positive else {}))
     return sp.Symbol(name, integer=True, **sign)
+
+
+def _divisors_first(hypers: Mapping[str, Hyperparameter]) -> list[str]:
+    """The names in an order in which each comes after what divides it."""
+    order: list[str] = []
+
+    def place(name: str) -> None:
+        for bound in hypers[name].bounds:
+            if isinstance(bound, MultipleOf) and bound.name not in order and bound.name != name:
+                place(bound.name)
+        if name not in order:
+            order.append(name)
+
+    for name in hypers:
+        place(name)
+    return order
+
+
+def _number(value: Any, given: Mapping[str, Any]) -> Any:
+    """A symbolic hyperparameter with numbers in the place of its symbols, as Python's."""
+    if isinstance(value, tuple):
+        return tuple(_number(part, given) for part in value)
+    if not isinstance(value, sp.Expr):
+        return value
+    number = value.xreplace({s: sp.sympify(given[s.name]) for s in value.free_symbols})
+    return int(number) if number.is_integer and value.is_integer else float(number)
 
 
 def quotient(name: str, divisor: str) -> str:

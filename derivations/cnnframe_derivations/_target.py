@@ -21,6 +21,8 @@ def target(name: str, registry: Registry) -> type[Op]:
         DeclarationError: it is no operation.
     """
     where, separator, attribute = name.rpartition(":")
+    if not separator and name.endswith(".py"):
+        raise UnknownNameError(f"{name} is a file; write {name}:Class for an operation in it")
     if not separator:
         return operation(name, registry[name])
     try:

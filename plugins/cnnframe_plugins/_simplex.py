@@ -97,6 +97,6 @@ def _support(c: Any) -> tuple[Any, Any]:
     def exceeds(i: Any, j: Any) -> Any:
         return total(when(c[k, j] > c[i, j], c[k, j] - c[i, j], 0), (k, maps_in))
 
-    gap = define("gap", (maps_in, maps_out), exceeds, locally_constant=True)
+    gap = define("gap", (maps_in, maps_out), exceeds)
     S = define("S", (maps_in, maps_out), lambda i, j: when(gap[i, j] < 1, 1, 0), locally_constant=True)
     return S, define("count", (maps_out,), lambda j: total(S[k, j], (k, maps_in)), locally_constant=True)

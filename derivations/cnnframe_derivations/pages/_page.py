@@ -32,9 +32,9 @@ PROVED, REFUSED = "proved", "refused"
 
 MEANING = (
     "For all sizes that satisfy what is assumed above and all real arrays of those shapes, where nothing is divided by 0, the scalar functions are "
-    "differentiable and maximisers unique, the closed form equals the derivative of the formula. It rests on the checker, on SymPy's derivatives of scalar "
-    "expressions, on the chain rule and on reindexing finite sums. It does not cover rounding, overflow, or the Python that runs; for those "
-    "there is `cnnframe verify`. The number of dimensions is fixed in each proof."
+    "differentiable, maximisers unique, and no condition on values is about to change, the closed form equals the derivative of the formula. "
+    "It rests on the checker, on SymPy's derivatives of scalar expressions, on the chain rule and on reindexing finite sums. It does not cover rounding, "
+    "overflow, or the Python that runs; for those there is `cnnframe verify`. The number of dimensions is fixed in each proof."
 )
 
 
@@ -266,7 +266,7 @@ def _times(names: Names, sizes: list[str]) -> str:
 
 def _said(documented: Any) -> str:
     """The first paragraph of a docstring."""
-    text = inspect.getdoc(documented) or ""
+    text = inspect.cleandoc(documented.__doc__ or "")
     if text.startswith(f"{documented.__name__}("):
         # A dataclass without a docstring gets its signature for one.
         return ""

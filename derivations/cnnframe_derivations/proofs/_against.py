@@ -23,10 +23,11 @@ def counterexample(s: Subject, theorem: Theorem, what: str) -> str | None:
             for at in world.free(theorem):
                 try:
                     left, right = world.sum(theorem, theorem.left, at), world.sum(theorem, theorem.right, at)
-                except (ArithmeticError, ValueError):
+                    if differ(left, right):
+                        return at, left, right
+                except (ArithmeticError, ValueError, TypeError):
+                    # A root or a logarithm of what is negative: no value here.
                     continue
-                if differ(left, right):
-                    return at, left, right
         return None
 
     for attempt, sizes in enumerate(sizes_that_fit(s.theory, s.quotients)):

@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any
 from zlib import crc32
 
-from ._polynomial import CONDITION, Atom, Polynomial
+from ._polynomial import CONDITION, ONE, Atom, Polynomial, symbol
 from ._statement import Term, Theorem, Theory
 
 Sizes = dict[str, int]
@@ -44,10 +44,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 def sizes_that_fit(theory: Theory, quotients: Quotients) -> Iterator[Sizes]:
     """Sizes at which every assumption holds: a plain one first, then draws, the same ones each time."""
     names = sorted(theory.integers - set(quotients))
+    least = {name: 1 if symbol(name) - ONE in theory.assume else 0 if symbol(name) in theory.assume else -2 for name in names}
     source = random.Random(0)  # noqa: S311 # draws of test cases, not secrets
     for attempt in range(TRIES):
         largest = 2 + attempt * 6 // TRIES
-        drawn = {name: 2 if not attempt else source.randint(1, largest) for name in names}
+        drawn = {name: 2 if not attempt else source.randint(least[name], largest) for name in names}
         if attempt % 2:
             # Maps are larger than windows in most operations.
             drawn |= {name: drawn[name] + 3 for name in names if name[:1] in ("h", "w") and name[1:].isdigit()}
@@ -188,7 +189,8 @@ class World:
         return self._entries[key]
 
     def _drawn(self, *key: Any, low: int = -4) -> Fraction:
-        spread = [k for k in range(low, 6) if k]
+        # Every other world has positive numbers alone, for roots and logarithms.
+        spread = [k for k in range(1 if self.seed % 2 else low, 6) if k]
         return Fraction(spread[crc32(repr((self.seed, key)).encode()) % len(spread)])
 
     def free(self, theorem: Theorem) -> Iterator[Sizes]:

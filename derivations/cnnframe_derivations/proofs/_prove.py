@@ -10,14 +10,14 @@ from itertools import product
 from typing import Any
 
 from cnnframe import FormulaError, Op
-from cnnframe._hyper import hyperparameters
 
 from .._claims import CLOSED
-from .._symbolic import Structure
+from .._symbolic import Structure, structural
 from . import _kernel
 from ._against import counterexample, out_of_range, show
 from ._arithmetic import why_at_least_0
 from ._certificate import Certificate, obligations
+from ._faithful import faithful
 from ._instances import points, sizes_that_fit
 from ._polynomial import ONE
 from ._search import search
@@ -71,13 +71,7 @@ class Report:
 
 def structures(cls: type[Op]) -> list[Structure]:
     """All that the hyperparameters can make of a formula."""
-    options: list[list[tuple[str, Any]]] = []
-    for name, hyper in hyperparameters(cls).items():
-        if hyper.choices is not None:
-            options.append([(name, choice) for choice in hyper.choices])
-        elif hyper.optional:
-            options.append([(name, None), (name, ...)])
-    return [tuple(chosen) for chosen in product(*options)]
+    return [tuple(chosen) for chosen in product(*([(name, choice) for choice in choices] for name, choices in structural(cls).items()))]
 
 
 def plain(chosen: Structure) -> dict[str, Any]:
@@ -93,6 +87,7 @@ def prove(cls: type[Op], chosen: Structure) -> Report:
         s = subject(cls, chosen)
         s.theory.close()
         witness = _witness(s)
+        faithful(s)
     except (FormulaError, Refused) as error:
         return Report(said, Outcome(REFUSED, str(error)), {}, None)
     ranges = {name: _ranges(s, theorem, f"{cls.name}.{'claims' if name in s.closed else 'formula'}") for name, theorem in s.reads.items()}
@@ -237,7 +232,10 @@ class Proof:
 
 def proof(cls: type[Op]) -> Proof:
     """Prove the closed forms of an operation's gradients, for every choice that decides its formula."""
-    return Proof(cls.name, tuple(prove(cls, chosen) for chosen in structures(cls)))
+    try:
+        return Proof(cls.name, tuple(prove(cls, chosen) for chosen in structures(cls)))
+    except FormulaError as error:
+        return Proof(cls.name, (Report({}, Outcome(REFUSED, str(error)), {}, None),))
 
 
 def named(structure: Mapping[str, Any]) -> str:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
 
-from cnnframe import Op
+from cnnframe import FormulaError, Op
 from cnnframe._hyper import Hyperparameter, Interval, hyperparameters
 from cnnframe.algebra import Unproved
 
 from .. import _terms
 from .._claims import CLOSED, ClosedForms, closed_forms
-from .._derive import COTANGENT, Derivation, derive_structure
+from .._derive import COTANGENT, Derivation, derive_structure, distinct
 from .._symbolic import ANY, Structure, Symbolic
-from ._polynomial import ONE, ZERO, Polynomial, atom, number, symbol
+from ._arithmetic import why_at_least_0
+from ._polynomial import ONE, Polynomial, atom, number, symbol
 from ._statement import Definition, Term, Theorem, Theory
 from ._translate import Translator, indicator, name_indices
 
@@ -28,6 +30,7 @@ class Subject:
     """One operation with the choices that decide its formula.
 
     Attributes:
+        chosen: the choices.
         derivation: formula and gradients.
         theory: assumptions and definitions.
         shapes: shape of every array.
@@ -39,6 +42,7 @@ class Subject:
         claimed: inputs and parameters whose closed form the author wrote.
     """
 
+    chosen: Structure
     derivation: Derivation
     theory: Theory
     shapes: Mapping[str, Shape]
@@ -62,20 +66,23 @@ def subject(cls: type[Op], chosen: Structure) -> Subject:
     translate = Translator(sizes)
     program = derivation.program
     named = [*program.definitions, *derivation.adjoints, *claims.definitions]
+    closed_names = [CLOSED + name for name in derivation.gradients]
+    distinct(f"{cls.name}.claims", [*program.operands, *(COTANGENT + o for o in program.outputs), *(d.name for d in named), *closed_names])
     reserved = {s.name for s in sizes}
     shapes = {name: tuple(translate.polynomial(n, {}) for n in shape) for name, shape in program.operands.items()}
     shapes |= {d.name: tuple(translate.polynomial(n, {}) for n in d.shape) for d in named}
     shapes |= {COTANGENT + output: shapes[name] for output, name in program.outputs.items()}
     definitions = {d.name: translate.definition(d, reserved) for d in named}
     forms, unproved = _closed(derivation, claims, translate, reserved)
-    integers = frozenset({s.name for s in sizes if s.is_integer} | set(translate.quotients))
+    facts = _facts(derivation.symbolic, translate, shapes)
     assume = tuple(dict.fromkeys(_assumptions(derivation.symbolic, translate)))
-    theory = Theory(integers, frozenset(s.name for s in sizes) - integers, assume, definitions, _facts(derivation.symbolic, shapes))
+    integers = frozenset({s.name for s in sizes if s.is_integer} | set(translate.quotients))
+    theory = Theory(integers, frozenset(s.name for s in sizes) - integers, assume, definitions, facts)
     reads = {d.name: _reading(theory, definitions[d.name]) for d in (*program.definitions, *claims.definitions)}
     claimed = frozenset(claims.forms) - set(unproved)
     closed = {CLOSED + name: Theorem(theory, free, right, ()) for name, (free, _, right) in forms.items() if name in claimed}
     gradients = {name: Theorem(theory, *form) for name, form in forms.items()}
-    return Subject(derivation, theory, shapes, translate.quotients, reads | closed, gradients, frozenset(closed), unproved, claimed)
+    return Subject(chosen, derivation, theory, shapes, translate.quotients, reads | closed, gradients, frozenset(closed), unproved, claimed)
 
 
 Form = tuple[tuple[tuple[str, Polynomial], ...], tuple[Term, ...], tuple[Term, ...]]
@@ -103,6 +110,21 @@ def _reading(theory: Theory, definition: Definition) -> Theorem:
 
 def _assumptions(symbolic: Symbolic, translate: Translator) -> Iterator[Polynomial]:
     """What a declaration promises: sizes that are positive, the bounds of hyperparameters, axes that are not empty, quotients rounded down."""
+    said = list(_bounds(symbolic, translate))
+    yield from said
+    known = tuple(said)
+    for name, (above, below) in translate.quotients.items():
+        if why_at_least_0(known, (), below - ONE) is None:
+            raise FormulaError(f"{symbolic.op.name}: {above} is divided by {below}, which is not bound to be at least 1; bound it with at_least(1)")
+        rest = above - below * symbol(name)
+        yield from (rest, below - ONE - rest)
+    for size in (size for shape in symbolic.outputs.values() for size in shape):
+        axis = translate.polynomial(size, {}) - ONE
+        if axis.number is None and not _may_be_empty(size):
+            yield axis
+
+
+def _bounds(symbolic: Symbolic, translate: Translator) -> Iterator[Polynomial]:
     for s in sorted(symbolic.symbols, key=str):
         if s.is_integer and s.is_nonnegative:
             yield symbol(s.name)
@@ -113,13 +135,6 @@ def _assumptions(symbolic: Symbolic, translate: Translator) -> Iterator[Polynomi
         for part in given if isinstance(given, tuple) else (given,):
             if isinstance(part, sp.Expr) and part.is_integer:
                 yield from _within(translate.polynomial(part, {}), hyper)
-    for name, (above, below) in translate.quotients.items():
-        rest = above - below * symbol(name)
-        yield from (rest, below - ONE - rest)
-    for size in (size for shape in symbolic.outputs.values() for size in shape):
-        axis = translate.polynomial(size, {}) - ONE
-        if axis.number is None and not _may_be_empty(size):
-            yield axis
 
 
 def _may_be_empty(size: Any) -> bool:
@@ -128,20 +143,21 @@ def _may_be_empty(size: Any) -> bool:
 
 
 def _within(part: Polynomial, hyper: Hyperparameter) -> Iterator[Polynomial]:
+    """The bounds of a hyperparameter that is an integer, as integers."""
     for bound in hyper.bounds:
-        if isinstance(bound, Interval) and bound.low > float("-inf"):
-            yield part - number(int(bound.low)) - (ZERO if bound.include_low else ONE)
-        if isinstance(bound, Interval) and bound.high < float("inf"):
-            yield number(int(bound.high)) - part - (ZERO if bound.include_high else ONE)
+        if isinstance(bound, Interval) and bound.low > -math.inf:
+            yield part - number(math.ceil(bound.low) if bound.include_low else math.floor(bound.low) + 1)
+        if isinstance(bound, Interval) and bound.high < math.inf:
+            yield number(math.floor(bound.high) if bound.include_high else math.ceil(bound.high) - 1) - part
 
 
-def _facts(symbolic: Symbolic, shapes: Mapping[str, Shape]) -> dict[str, Definition]:
+def _facts(symbolic: Symbolic, translate: Translator, shapes: Mapping[str, Shape]) -> dict[str, Definition]:
     """An array of class indices holds one class: over all classes, [it is this one] adds up to 1."""
     found = {}
     for name, values in symbolic.op.declaration.values.items():
         if values is not None and not isinstance(values, str):
             box = tuple((f"at{d}", size) for d, size in enumerate(shapes[name]))
-            found[name] = one_hot(name, box, Translator(set(symbolic.known.values())).polynomial(values(symbolic.known), {}))
+            found[name] = one_hot(name, box, translate.polynomial(values(symbolic.known), {}))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import reduce
+from itertools import count
 from typing import Any
 
 import sympy as sp
@@ -12,12 +13,14 @@ from cnnframe import FormulaError
 from cnnframe._symbols import Logistic, Softplus
 
 from .. import _terms
-from ._polynomial import CONDITION, ONE, ZERO, Polynomial, atom, number, symbol
+from ._polynomial import CONDITION, LARGEST, ONE, ZERO, Polynomial, atom, number, symbol
 from ._statement import Definition, Term
 
 Names = Mapping[Any, str]
 NAMES = {Logistic: "logistic", Softplus: "softplus", sp.Abs: "abs"}
 """Functions that are written otherwise than their classes; "pow" is x^y where y is no number."""
+OURS = ("sympy", "cnnframe", "cnnframe_derivations")
+"""The packages whose functions are taken to have the derivatives that they say."""
 
 
 class Translator:
@@ -56,10 +59,18 @@ class Translator:
             return reduce(Polynomial.__mul__, (self._read(part, names) for part in e.args), ONE)
         if e.is_Pow:
             base, exponent = (self._read(part, names) for part in e.args)
-            return base**exponent.number if exponent.number is not None else atom("call", "pow", (base, exponent))
+            return self._power(base, exponent)
         if isinstance(e, sp.Indexed):
             return atom("entry", str(e.base.label), tuple(self._read(i, names) for i in e.indices))
         return self._function(e, names)
+
+    def _power(self, base: Polynomial, exponent: Polynomial) -> Polynomial:
+        """base^exponent; x^(p + 2) is x^p x^2."""
+        whole = dict(exponent.items).get((), 0)
+        rest = exponent - number(whole)
+        if abs(whole) > LARGEST:
+            raise FormulaError(f"the exponent {exponent} is larger than {LARGEST}")
+        return base**whole if not rest.items else atom("call", "pow", (base, rest)) * base**whole
 
     def _function(self, e: Any, names: Names) -> Polynomial:
         if isinstance(e, sp.Piecewise):
@@ -77,6 +88,8 @@ class Translator:
     def _called(self, function: Any) -> str:
         """The name of a function, which no other one has here."""
         name = NAMES.get(function, function.__name__)
+        if function.__module__.partition(".")[0] not in OURS:
+            raise FormulaError(f"the derivative of {name} is not known to be right; write it with SymPy's functions or those of cnnframe.algebra")
         if self.functions.setdefault(name, function) != function or (name in NAMES.values() and function not in NAMES):
             raise FormulaError(f"two functions are called {name}; give one of them another name")
         return str(name)
@@ -91,12 +104,15 @@ class Translator:
         for name, pair in self.quotients.items():
             if pair == (above, below):
                 return symbol(name)
-        name = f"quotient{len(self.quotients)}"
+        name = next(free for k in count(len(self.quotients)) if (free := f"quotient{k}") not in {s.name for s in self.sizes})
         self.quotients[name] = (above, below)
         return symbol(name)
 
     def _piecewise(self, pieces: Iterable[Any], names: Names) -> Polynomial:
         """The sum of value times [condition and none before]: values are taken to be finite where they do not count."""
+        pieces = list(pieces)
+        if pieces[-1][1] != sp.true:
+            raise FormulaError("a value is not said for every case; end the cases with one that holds otherwise")
         total, left = ZERO, ONE
         for value, condition in pieces:
             holds = self._condition(condition, names)

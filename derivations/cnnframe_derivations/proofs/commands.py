@@ -17,6 +17,7 @@ from cnnframe import FormulaError, HyperparameterError, Op, RunError, load
 
 from .._target import target
 from ._certificate import Certificate, path, read, text
+from ._faithful import faithful
 from ._prove import PROVED, REFUSED, UNPROVED, Proof, named, plain, proof, structures
 from ._statement import Refused, Theorem
 from ._theorems import subject
@@ -143,6 +144,7 @@ def _compare(cls: type[Op], stored: Sequence[Certificate]) -> None:
         raise Refused(f"the certificate is for other structures than the operation has; {again}")
     for chosen, certificate in zip(wanted, stored, strict=True):
         s = subject(cls, chosen)
+        faithful(s)
         gradients = {}
         for name, theorem in s.gradients.items():
             if name in certificate.gradients:
@@ -166,7 +168,12 @@ def _progress(classes: Sequence[type[Op]], job: Any, *, quiet: bool) -> Iterator
     from rich.progress import track
 
     for cls in track(classes, "proving", console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()):
-        yield job(cls)
+        try:
+            yield job(cls)
+        except Exception as error:  # one operation that cannot be read must not hide what is said of the others
+            if isinstance(error, RunError):
+                raise
+            yield Row(cls.name, Counter({REFUSED: 1}), 0, 0, [f"{cls.name}: {type(error).__name__}: {error}"])
 
 
 def _show(rows: Sequence[Row], *, checked: bool) -> None:
