@@ -168,7 +168,7 @@ class SumOverAHyperparameter:
         return {"x": dy[n] * p}
 
 
-@door("of derivative - claim", "unproved", inputs={"x": "n h c"}, constants={"t": "n -> c//2"}, output="n h//2")
+@door("is wrong at", inputs={"x": "n h c"}, constants={"t": "n -> c//2"}, output="n h//2")
 class ClassesBelowAQuotient:
     def formula(self, at, x, t):
         n, u = at
@@ -263,6 +263,39 @@ class AChainOfMultiples:
 
     def claims(self, at, dy, x):
         return {"x": dy[at["x"]] * self.a}
+
+
+STRIDED = {
+    "inputs": {"x": "n i h"},
+    "output": "n i (h-taps)//hop+1",
+    "hypers": {"taps": (Annotated[int, at_least(1)], 2), "hop": (Annotated[int, at_least(1)], 2)},
+}
+
+
+def strided(self, at, x):
+    n, i, u = at
+    (a,) = indices("a")
+    return total(x[n, i, u * self.hop + a], (a, self.taps))
+
+
+@door("is wrong at h = 3, hop = 2", **STRIDED)
+class StrideForgotten:
+    formula = strided
+
+    def claims(self, at, dy, x):
+        n, i, p = at["x"]
+        (u,) = indices("u")
+        return {"x": total(dy[n, i, u], (u, dy.shape[2]), where=inside(p - u, self.taps))}
+
+
+@door("whose axis 2 has size quotient0 + 1", **STRIDED)
+class RangeOfAnotherQuotient:
+    formula = strided
+
+    def claims(self, at, dy, x):
+        n, i, p = at["x"]
+        (u,) = indices("u")
+        return {"x": total(dy[n, i, u], (u, x.shape[2] // self.hop), where=inside(p - u * self.hop, self.taps))}
 
 
 @pytest.mark.parametrize("case", DOORS)

@@ -122,8 +122,8 @@ class Page:
         yield Heading(2, "What is to be differentiated")
         yield from self._chain(names)
         # A class of the core that claims for all that inherit from it speaks of its own code, not of this formula.
-        if self.subject.claimed and not self.cls.claims.__module__.startswith("cnnframe."):
-            yield Sentence(f"The operation claims: {_said(self.cls.claims)}")
+        if self.subject.claimed and not self.cls.claims.__module__.startswith("cnnframe.") and (said := _said(self.cls.claims)):
+            yield Sentence(f"The operation claims: {said}")
         for name in self.subject.derivation.gradients:
             yield from self._gradient(names, name)
         yield Heading(2, "What is assumed")

@@ -21,6 +21,8 @@ Quotients = Mapping[str, tuple[Polynomial, Polynomial]]
 Checks = list[tuple[Polynomial, bool]]
 TRIES = 4000
 """How many draws of sizes are made."""
+LARGEST = (2, 3, 2, 4, 3, 5, 2, 8)
+"""The largest sizes of successive draws; most are small, for small ones are shown."""
 VISITS = 200_000
 """How many points of a term are visited before it is left alone."""
 
@@ -47,11 +49,11 @@ def sizes_that_fit(theory: Theory, quotients: Quotients) -> Iterator[Sizes]:
     least = {name: 1 if symbol(name) - ONE in theory.assume else 0 if symbol(name) in theory.assume else -2 for name in names}
     source = random.Random(0)  # noqa: S311 # draws of test cases, not secrets
     for attempt in range(TRIES):
-        largest = 2 + attempt * 6 // TRIES
+        largest = LARGEST[attempt % len(LARGEST)]
         drawn = {name: 2 if not attempt else source.randint(least[name], largest) for name in names}
         if attempt % 2:
             # Maps are larger than windows in most operations.
-            drawn |= {name: drawn[name] + 3 for name in names if name[:1] in ("h", "w") and name[1:].isdigit()}
+            drawn |= {name: drawn[name] + 3 for name in names if name[:1] in ("h", "w") and (len(name) == 1 or name[1:].isdigit())}
         sizes = complete(theory, quotients, drawn)
         if sizes is not None:
             yield sizes
@@ -87,7 +89,8 @@ def smaller(sizes: Sizes, still: Callable[[Sizes], bool], again: Callable[[Sizes
         for name in sorted(sizes):
             for less in range(min(1, sizes[name]), sizes[name]):
                 tried = again({**sizes, name: less})
-                if tried is not None and still(tried):
+                # A quotient is made anew from the others, so that asking for less of it changes nothing.
+                if tried is not None and tried != sizes and still(tried):
                     sizes, shrunk = tried, True
                     break
     return sizes

@@ -14,7 +14,7 @@ from cnnframe import FormulaError, Op
 from .._claims import CLOSED
 from .._symbolic import Structure, structural
 from . import _kernel
-from ._against import counterexample, out_of_range, show
+from ._against import WORLDS, counterexample, out_of_range, show
 from ._arithmetic import why_at_least_0
 from ._certificate import Certificate, obligations
 from ._faithful import faithful
@@ -24,7 +24,8 @@ from ._search import search
 from ._statement import Refused, Term, Theorem
 from ._theorems import Subject, subject
 
-PROVED, UNPROVED, REFUSED = "proved", "unproved", "refused"
+PROVED, UNPROVED, UNDECIDED, REFUSED = "proved", "unproved", "undecided", "refused"
+WORST = (REFUSED, UNDECIDED, UNPROVED, PROVED)
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Outcome:
     """What became of one gradient, or of the formula itself.
 
     Attributes:
-        verdict: proved, unproved or refused.
+        verdict: proved; unproved, as the author says; undecided, for neither a proof nor a counterexample was found; or refused.
         reason: why it is not proved: the author's words, or what stands against it.
     """
 
@@ -60,7 +61,7 @@ class Report:
     def verdict(self) -> str:
         """The worst of all."""
         verdicts = [self.formula.verdict, *(o.verdict for o in self.gradients.values())]
-        return next(v for v in (REFUSED, UNPROVED, PROVED) if v in verdicts)
+        return next(v for v in WORST if v in verdicts)
 
     @property
     def obligations(self) -> int:
@@ -122,7 +123,7 @@ def _certificate(s: Subject, report: Report, proved: Mapping[str, tuple[Theorem,
         steps={name: steps for name, (_, steps) in proved.items()},
         ranges={name: _ranges(s, theorem, name)[0] for name, theorem in closed.items()},
         claimed=tuple(sorted(s.claimed)),
-        unproved={name: outcome.reason for name, outcome in report.gradients.items() if outcome.verdict == UNPROVED},
+        unproved={name: outcome.reason for name, outcome in report.gradients.items() if outcome.verdict in (UNPROVED, UNDECIDED)},
         witness=witness,
         points={name: _points(t, witness) or [] for name, t in (*formula.items(), *((CLOSED + name, t) for name, t in closed.items()))},
     )
@@ -142,7 +143,11 @@ def _gradient(s: Subject, name: str) -> tuple[Outcome, Theorem, list[Any]]:
     against = counterexample(s, theorem, f"the claimed gradient of {name!r}")
     residue = "\n".join(f"  {show(t)}" for t in list(found.live.values())[:6])
     if against is None:
-        return Outcome(UNPROVED, f"no proof was found, and no sizes at which it fails; what is left of derivative - claim:\n{residue}"), theorem, []
+        return (
+            Outcome(UNDECIDED, f"no proof was found, and none of {WORLDS} choices of sizes at which it fails; what is left of derivative - claim:\n{residue}"),
+            theorem,
+            [],
+        )
     return Outcome(REFUSED, f"{against}\nwhat is left of derivative - claim:\n{residue}"), theorem, []
 
 
@@ -200,8 +205,8 @@ class Proof:
 
     @property
     def verdict(self) -> str:
-        """The worst of all: refused, unproved or proved."""
-        return next(v for v in (REFUSED, UNPROVED, PROVED) if v in {r.verdict for r in self.reports})
+        """The worst of all: refused, undecided, unproved or proved."""
+        return next(v for v in WORST if v in {r.verdict for r in self.reports})
 
     @property
     def counts(self) -> Counter[str]:
@@ -225,7 +230,7 @@ class Proof:
         return [f"{self.name}{where[0]}{f' and {len(where) - 1} more' if len(where) > 1 else ''}: {what}" for what, where in said.items()]
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{self.counts[v]} {v}" for v in (PROVED, UNPROVED, REFUSED) if self.counts[v])
+        counts = ", ".join(f"{self.counts[v]} {v}" for v in reversed(WORST) if self.counts[v])
         head = f"{self.name}: {self.verdict} (gradients: {counts}; structures: {len(self.reports)}; obligations: {self.obligations})"
         return "\n".join([head, *self.messages])
 

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,12 +18,12 @@ from cnnframe import FormulaError, HyperparameterError, Op, RunError, load
 from .._target import target
 from ._certificate import Certificate, path, read, text
 from ._faithful import faithful
-from ._prove import PROVED, REFUSED, UNPROVED, Proof, named, plain, proof, structures
+from ._prove import PROVED, REFUSED, UNDECIDED, UNPROVED, Proof, named, plain, proof, structures
 from ._statement import Refused, Theorem
 from ._theorems import subject
 
 MISSING = "missing"
-STYLES = {PROVED: "green", UNPROVED: "yellow", REFUSED: "bold red", MISSING: "yellow"}
+STYLES = {PROVED: "green", UNPROVED: "yellow", UNDECIDED: "yellow", REFUSED: "bold red", MISSING: "yellow"}
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Row:
     @property
     def verdict(self) -> str:
         """The worst of all."""
-        return next((v for v in (REFUSED, MISSING, UNPROVED) if self.counts[v]), PROVED)
+        return next((v for v in (REFUSED, MISSING, UNDECIDED, UNPROVED) if self.counts[v]), PROVED)
 
 
 def prove(
@@ -53,15 +53,16 @@ def prove(
 ) -> None:
     """Prove, for all sizes, that the closed forms of gradients are the derivatives of the formulas.
 
-    Exit code 0 if nothing is refused, 1 if a claim, a formula or a certificate is, 2 if a certificate is missing.
+    Exit code 0 if nothing is refused, 1 if a claim, a formula or a certificate is, 2 if a certificate is missing or a claim
+    is undecided.
 
     Example: cnnframe prove my_module:MyLayer --write
     """
     if write and recheck:
         raise HyperparameterError("--write and --recheck exclude each other")
     registry = load()
-    classes = [target(name, registry) for name in names] if names else list(registry.operations().values())
-    rows = list(_progress(classes, _recheck if recheck else _write if write else _search, quiet=as_json))
+    asked = {name: target(name, registry) for name in names} if names else dict(registry.operations())
+    rows = list(_progress(asked, _recheck if recheck else _write if write else _search, quiet=as_json))
     if as_json:
         typer.echo(json.dumps([{**vars(row), "counts": dict(row.counts), "verdict": row.verdict} for row in rows], indent=2))
     else:
@@ -69,10 +70,10 @@ def prove(
         for skipped in registry.skipped:
             typer.echo(str(skipped))
     verdicts = {row.verdict for row in rows}
-    raise typer.Exit(1 if REFUSED in verdicts else 2 if MISSING in verdicts else 0)
+    raise typer.Exit(1 if REFUSED in verdicts else 2 if {MISSING, UNDECIDED} & verdicts else 0)
 
 
-def _search(cls: type[Op]) -> Row:
+def _search(cls: type[Op], _label: str) -> Row:
     """Prove anew."""
     return _row(proof(cls))
 
@@ -81,7 +82,7 @@ def _row(found: Proof) -> Row:
     return Row(found.name, found.counts, len(found.reports), found.obligations, found.messages)
 
 
-def _write(cls: type[Op]) -> Row:
+def _write(cls: type[Op], _label: str) -> Row:
     """Prove anew and store what was proved, unless something is refused."""
     found = proof(cls)
     row = _row(found)
@@ -108,7 +109,7 @@ def _store(where: Path, content: str) -> None:
         raise RunError(f"{where} cannot be written: {error.strerror or error}") from error
 
 
-def _recheck(cls: type[Op]) -> Row:
+def _recheck(cls: type[Op], label: str) -> Row:
     """Let the checker follow the stored proofs, and compare what they say with what the operation says."""
     where, row = path(cls), Row(cls.name, Counter(), 0, 0, [])
     try:
@@ -116,10 +117,10 @@ def _recheck(cls: type[Op]) -> Row:
         start = time.perf_counter()
         row.obligations = sum(certificate.check() for certificate in stored)
         row.seconds = time.perf_counter() - start
-        _compare(cls, stored)
+        _compare(cls, label, stored)
     except FileNotFoundError:
         row.counts[MISSING] += 1
-        row.messages.append(f"{cls.name}: there is no certificate at {where}; make it with: cnnframe prove {cls.name} --write")
+        row.messages.append(f"{cls.name}: there is no certificate at {where}; make it with: cnnframe prove {label} --write")
     except (Refused, FormulaError) as error:
         row.counts[REFUSED] += 1
         row.messages.append(f"{cls.name}: {where}: {error}")
@@ -132,13 +133,13 @@ def _recheck(cls: type[Op]) -> Row:
     return row
 
 
-def _compare(cls: type[Op], stored: Sequence[Certificate]) -> None:
+def _compare(cls: type[Op], label: str, stored: Sequence[Certificate]) -> None:
     """Hold certificates against the operation as it is.
 
     Raises:
         Refused: one is of another formula or claim, or a structure has none.
     """
-    again = f"make it anew with: cnnframe prove {cls.name} --write"
+    again = f"make it anew with: cnnframe prove {label} --write"
     wanted = structures(cls)
     if [c.structure for c in stored] != [plain(chosen) for chosen in wanted]:
         raise Refused(f"the certificate is for other structures than the operation has; {again}")
@@ -163,13 +164,13 @@ def _compare(cls: type[Op], stored: Sequence[Certificate]) -> None:
             raise Refused(f"{cls.name}{named(certificate.structure)}: the certificate belongs to an older formula or claim; {again}")
 
 
-def _progress(classes: Sequence[type[Op]], job: Any, *, quiet: bool) -> Iterator[Row]:
+def _progress(asked: Mapping[str, type[Op]], job: Any, *, quiet: bool) -> Iterator[Row]:
     from rich.console import Console
     from rich.progress import track
 
-    for cls in track(classes, "proving", console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()):
+    for label, cls in track(asked.items(), "proving", total=len(asked), console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()):
         try:
-            yield job(cls)
+            yield job(cls, label)
         except Exception as error:  # one operation that cannot be read must not hide what is said of the others
             if isinstance(error, RunError):
                 raise

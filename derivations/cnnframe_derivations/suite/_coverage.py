@@ -45,8 +45,9 @@ def features(case: Case) -> Iterator[str]:
 
 
 def _of_windows(stride: Any, size: Any) -> Iterator[str]:
-    if isinstance(stride, tuple) and isinstance(size, tuple):
-        pairs = list(zip(stride, size, strict=True))
+    if stride is not None and size is not None:
+        strides, sizes = (value if isinstance(value, tuple) else (value,) for value in (stride, size))
+        pairs = list(zip(strides, sizes, strict=False))
         if any(s < w for s, w in pairs):
             yield "stride below size"
         if any(s > w for s, w in pairs):
