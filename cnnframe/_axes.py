@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from ._errors import DeclarationError, ShapeError
@@ -140,6 +140,7 @@ class _Parser:
 
 
 @cache
+@lru_cache(maxsize=1024)
 def parse(text: str) -> tuple[Axis, ...]:
     """Read an axes string.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from . import _axes
@@ -93,9 +93,14 @@ def _check_names(cls: type, method: str, names: list[str], before: list[str]) ->
     Raises:
         DeclarationError: they are not.
     """
-    taken = inspect.signature(getattr(cls, method)).parameters
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values()):
-        return
-    if list(taken) != [*before, *names]:
-        got = ", ".join(list(taken)[len(before) :])
+    taken = _taken(getattr(cls, method))
+    if taken is not None and list(taken) != [*before, *names]:
+        got = ", ".join(taken[len(before) :])
         raise DeclarationError(f"{cls.__qualname__}.{method} takes ({got}); inputs, params and constants declare ({', '.join(names)})")
+
+
+@lru_cache(maxsize=1024)
+def _taken(method: Callable[..., Any]) -> tuple[str, ...] | None:
+    """The names of a method's arguments, or None if it takes any."""
+    taken = inspect.signature(method).parameters
+    return None if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values()) else tuple(taken)

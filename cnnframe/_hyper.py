@@ -158,12 +158,11 @@ class Hyperparameter:
         return settled
 
     def _convert(self, value: Any, others: Mapping[str, Any], who: str) -> Any:
-        wrong = HyperparameterError(f"{who}: {self.name} must be {self}; got {value!r}")
         if self.kind is PerAxis:
             dims = int(others.get("dims", 2))
             parts = tuple(value) if isinstance(value, (tuple, list)) else (value,) * dims
             if not all(_is_integer(part) for part in parts):
-                raise wrong
+                raise self._wrong(value, who)
             if len(parts) != dims:
                 raise HyperparameterError(f"{who}: {self.name} must have one integer for each of {dims} axes; got {value!r}")
             return tuple(int(part) for part in parts)
@@ -173,7 +172,10 @@ class Hyperparameter:
             return float(value)
         if self.kind in (bool, str, Links) and isinstance(value, self.kind):
             return value
-        raise wrong
+        raise self._wrong(value, who)
+
+    def _wrong(self, value: Any, who: str) -> HyperparameterError:
+        return HyperparameterError(f"{who}: {self.name} must be {self}; got {value!r}")
 
 
 def _is_integer(value: Any) -> bool:

@@ -163,17 +163,25 @@ class Digits(Floats):
         }.items()
     }
     _power = np.frompyfunc(mpmath.power, 2, 1)
-    _exact = np.frompyfunc(lambda value: mpmath.mpf(value if isinstance(value, (int, float)) else value.item() if hasattr(value, "item") else value), 1, 1)
+    _exact = np.frompyfunc(mpmath.mpf, 1, 1)
 
     def lift(self, value: Any) -> Any:
-        """Convert exactly."""
+        """Convert exactly; integers stay integers, which are faster."""
         if isinstance(value, Fraction):
             return mpmath.mpf(value.numerator) / value.denominator
-        return self._exact(value)
+        return value.astype(object) if isinstance(value, np.ndarray) else int(value)
 
     def constant(self, value: float) -> Any:
         """Convert exactly."""
         return mpmath.mpf(value)
+
+    def add(self, parts: list[Any]) -> Any:
+        """Add from left to right; mpmath would print an array before it leaves the sum to NumPy."""
+        return reduce(np.add, parts)
+
+    def multiply(self, parts: list[Any]) -> Any:
+        """Multiply from left to right; by NumPy, as `add`."""
+        return reduce(np.multiply, parts)
 
     def power(self, base: Any, exponent: Any) -> Any:
         """Raise to a power."""
@@ -189,7 +197,7 @@ class Digits(Floats):
 
     def array(self, value: Any) -> Any:
         """Convert exactly."""
-        return self._exact(np.asarray(value, dtype=np.float64)).astype(object)
+        return np.asarray(self._exact(np.asarray(value, dtype=np.float64).astype(object)), dtype=object)
 
     def scatter(self, shape: tuple[int, ...], pieces: list[tuple[tuple[Any, ...], Any]]) -> Any:
         """Add up in the order of the points."""

@@ -26,11 +26,11 @@ SUITE_VERSION = 2
 """Part of every seed: raise it when what is drawn changes."""
 
 _SHARES = {
-    "box": (4, 40, 150, 3000),
-    "drawn": (6, 50, 200, 2000),
-    "contract": (3, 20, 60, 500),
+    "box": (4, 32, 150, 3000),
+    "drawn": (6, 40, 200, 2000),
+    "contract": (3, 14, 60, 500),
     "bounded": (2, 12, 40, 400),
-    "independent": (2, 12, 30, 300),
+    "independent": (2, 10, 30, 300),
     "kinks": (2, 8, 30, 300),
     "extremes": (2, 6, 20, 200),
     "symbolic": (1, 3, 8, 40),
@@ -85,23 +85,27 @@ class Bench:
 
     @cached_property
     def drawn(self) -> tuple[Case, ...]:
-        """Cases drawn by Hypothesis, more of them while an awkward setting is rare."""
-        found: list[Case] = []
-        for number in range(1 if self.run.profile == "smoke" else ROUNDS):
-            found += map(self._typed, _draw(self.cls, self.budget["drawn"], self.seed(number)))
-            if not self._rare(found):
+        """Cases drawn by Hypothesis, and more with awkward settings while those are rare."""
+        found = self._some_more(0)
+        for number in range(1, 1 if self.run.profile == "smoke" else ROUNDS):
+            rare = self._rare(found)
+            if not rare:
                 break
+            found += [case for case in self._some_more(number) if not rare.isdisjoint(features(case))]
         return tuple(found)
 
     @cached_property
     def missing(self) -> list[str]:
         """Awkward settings that were met too seldom."""
-        return [] if self.run.profile == "smoke" else self._rare(self.drawn)
+        return [] if self.run.profile == "smoke" else sorted(self._rare(self.drawn))
 
-    def _rare(self, drawn: Iterable[Case]) -> list[str]:
+    def _some_more(self, number: int) -> list[Case]:
+        return [self._typed(case) for case in _draw(self.cls, self.budget["drawn"], self.seed(number))]
+
+    def _rare(self, drawn: Iterable[Case]) -> set[str]:
         seen = Counter(feature for case in (*self.box, *drawn) for feature in features(case))
         others = set(DTYPES) - {self.run.dtype} if self.run.dtype else set()
-        return sorted(feature for feature in awkward(self.cls) - others if seen[feature] < OFTEN)
+        return {feature for feature in awkward(self.cls) - others if seen[feature] < OFTEN}
 
     def _typed(self, case: Case) -> Case:
         return replace(case, dtype=self.run.dtype) if self.run.dtype else case

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import mpmath
@@ -14,7 +14,7 @@ from .._derive import Derivation, derive
 from .._evaluate import Evaluation
 from .._numbers import DIGITS, Digits, Floats
 from .._rounding import Rounding
-from ._cases import Case
+from ._cases import Case, Structure
 from ._values import EXTREMES, FINE, PRECISION, WIDEST, exact_amplitude
 from ._verdict import OraclesDisagree, Skip
 
@@ -44,12 +44,18 @@ class Truth:
 
 
 class Oracle:
-    """One case's values, cotangents, and the truth about outputs and gradients."""
+    """One case's values, cotangents, and the truth about outputs and gradients.
+
+    Attributes:
+        hasty: a refutation is wanted, and no second opinion about it.
+    """
+
+    hasty = False
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.derivation: Derivation = derive(case.op)
-        self.evaluation = Evaluation(self.derivation, case.op, case.known)
+        self.evaluation = _evaluation(case.structure)
+        self.derivation: Derivation = self.evaluation.derivation
         names = [*case.op.declaration.differentiable, "dy"]
         self.deep = names[case.seed % len(names)] if case.lattice == "deep" else ""
         amplitude = 3
@@ -95,8 +101,7 @@ class Oracle:
         if self.exact:
             return self._exactly(self.evaluation.outputs(self._floats), self.case.outputs)
         self._refuse_doubt()
-        rounded, digits = self.evaluation.outputs(self._rounding), self.evaluation.outputs(self._digits)
-        return self._bounded(rounded, digits, self.case.outputs)
+        return self._bounded(self.evaluation.outputs(self._rounding), self.evaluation.outputs(self._digits), self.case.outputs)
 
     @property
     def forward_rounding(self) -> float:
@@ -114,9 +119,7 @@ class Oracle:
         with np.errstate(all="ignore"):
             rounded = self.evaluation.backward(self._rounder, self._rounding, self.cotangents)
         _refuse_infinite(rounded)
-        with mpmath.workdps(DIGITS):
-            digits = self.evaluation.backward(Digits(), self._digits, self.cotangents)
-        return self._bounded(rounded, digits, shapes)
+        return self._bounded(rounded, self.many_digits[1], shapes)
 
     def require_finite(self) -> None:
         """Refuse a case where the formula or its gradient is not finite.
@@ -147,6 +150,12 @@ class Oracle:
     def _digits(self) -> dict[str, Any]:
         with mpmath.workdps(DIGITS):
             return self.evaluation.forward(Digits(), self.arrays)
+
+    @cached_property
+    def many_digits(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Outputs and gradients in `DIGITS` digits, finite or not."""
+        with mpmath.workdps(DIGITS):
+            return self.evaluation.outputs(self._digits), self.evaluation.backward(Digits(), self._digits, self.cotangents)
 
     def _refuse_doubt(self) -> None:
         held = self._rounding
@@ -206,6 +215,11 @@ class Oracle:
                     )
                 )
             return float((values[0] - values[1]) / (2 * step))
+
+
+@lru_cache(maxsize=256)
+def _evaluation(structure: Structure) -> Evaluation:
+    return Evaluation(derive(structure.op), structure.op, structure.known)
 
 
 def _refuse_infinite(held: Mapping[str, Any]) -> None:

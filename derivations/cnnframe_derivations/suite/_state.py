@@ -48,7 +48,7 @@ class State:
         np.seterr(**self.parts["NumPy's error settings"])
         np.set_printoptions(**{k: v for k, v in self.parts["NumPy's print options"].items() if k != "override_repr"})
         kind, keys, *rest = self.parts["NumPy's global random state"]
-        np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002 # it is this global state that is put back
+        np.random.set_state((kind, np.frombuffer(keys, dtype=np.uint32), *rest))  # noqa: NPY002 # it is this global state that is put back
         random.setstate(self.parts["Python's global random state"])
         os.chdir(self.parts["the current folder"])
         environment = self.parts["environment variables"]
@@ -68,7 +68,7 @@ class State:
 
 def _random_state() -> tuple[Any, ...]:
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002 # it is this global state that is looked at
-    return kind, tuple(keys.tolist()), *rest
+    return kind, keys.tobytes(), *rest
 
 
 def _folder() -> str:

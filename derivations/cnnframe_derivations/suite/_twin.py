@@ -63,6 +63,7 @@ class Twin(Bench):
             known.forward, known.gradients  # noqa: B018 # both are kept where they are first asked for
         found = copy.copy(known)
         found.case = case
+        found.hasty = True
         return found
 
     def judge(self, check: Check, cases: Iterable[Case], evidence: Evidence) -> Counter[str]:

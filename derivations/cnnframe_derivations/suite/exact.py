@@ -70,6 +70,8 @@ def answers(subject: Subject) -> Iterator[tuple[str, Any, Truth, str]]:
 
 def confirm(oracle: Oracle, name: str, entry: tuple[int, ...], truth: Truth) -> str:
     """A second oracle: differences of the formula in many digits know nothing of our derivation."""
+    if oracle.hasty:
+        return ""
     quotient, derived = oracle.difference_quotient(name, entry), float(truth.value[entry])
     if abs(quotient - derived) <= 1e-9 * (1 + abs(derived)):
         return f"; a difference quotient of the formula in {DIGITS} digits confirms {quotient:.10g}"

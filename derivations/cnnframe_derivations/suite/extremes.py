@@ -41,9 +41,7 @@ def check(oracle: Oracle, evidence: Evidence) -> None:
     case, subject = oracle.case, Subject(KIND, oracle)
     if case.lattice not in EXTREMES:
         raise Skip("the values are not extreme")
-    with mpmath.workdps(DIGITS):
-        held = oracle.evaluation.forward(Digits(), oracle.arrays)
-        outputs, gradients = oracle.evaluation.outputs(held), oracle.evaluation.backward(Digits(), held, oracle.cotangents)
+    outputs, gradients = oracle.many_digits
     bounds = _bounds(oracle)
     made, saved = subject.forward(case.laid_out(oracle.arrays))
     for name, got in made.items():
