@@ -26,21 +26,24 @@ SUITE_VERSION = 2
 """Part of every seed: raise it when what is drawn changes."""
 
 _SHARES = {
-    "box": (4, 32, 150, 3000),
-    "drawn": (6, 40, 200, 2000),
-    "contract": (3, 14, 60, 500),
-    "bounded": (2, 12, 40, 400),
-    "independent": (2, 10, 30, 300),
-    "kinks": (2, 8, 30, 300),
-    "extremes": (2, 6, 20, 200),
-    "symbolic": (1, 3, 8, 40),
-    "composed": (1, 3, 8, 60),
-    "canaries": (0, 12, 40, 1000),
-    "exhaustive": (0, 1, 1, 1),
-    "proved": (0, 1, 1, 1),
+    "box": (1, 4, 32, 150, 3000),
+    "drawn": (3, 6, 40, 200, 2000),
+    "contract": (1, 3, 14, 60, 500),
+    "bounded": (1, 2, 12, 40, 400),
+    "independent": (1, 2, 10, 30, 300),
+    "kinks": (1, 2, 8, 30, 300),
+    "extremes": (1, 2, 6, 20, 200),
+    "symbolic": (0, 1, 3, 8, 40),
+    "composed": (1, 1, 3, 8, 60),
+    "canaries": (0, 0, 12, 40, 1000),
+    "exhaustive": (0, 0, 1, 1, 1),
+    "proved": (0, 0, 1, 1, 1),
 }
-BUDGETS = {name: {kind: share[number] for kind, share in _SHARES.items()} for number, name in enumerate(("smoke", "quick", "ci", "thorough"))}
-"""Cases for each kind of evidence, by profile; `smoke` is for many differently seeded runs, and covers too little to verify."""
+BUDGETS = {name: {kind: share[number] for kind, share in _SHARES.items()} for number, name in enumerate(("glance", "smoke", "quick", "ci", "thorough"))}
+"""Cases for each kind of evidence, by profile."""
+
+THIN = ("glance", "smoke")
+"""Profiles for many differently seeded runs, which cover too little to verify."""
 
 ROUNDS = 8
 """How often the budget is drawn again to reach settings that were not drawn often enough."""
@@ -87,7 +90,7 @@ class Bench:
     def drawn(self) -> tuple[Case, ...]:
         """Cases drawn by Hypothesis, and more with awkward settings while those are rare."""
         found = self._some_more(0)
-        for number in range(1, 1 if self.run.profile == "smoke" else ROUNDS):
+        for number in range(1, 1 if self.run.profile in THIN else ROUNDS):
             rare = self._rare(found)
             if not rare:
                 break
@@ -97,7 +100,7 @@ class Bench:
     @cached_property
     def missing(self) -> list[str]:
         """Awkward settings that were met too seldom."""
-        return [] if self.run.profile == "smoke" else sorted(self._rare(self.drawn))
+        return [] if self.run.profile in THIN else sorted(self._rare(self.drawn))
 
     def _some_more(self, number: int) -> list[Case]:
         return [self._typed(case) for case in _draw(self.cls, self.budget["drawn"], self.seed(number))]

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from .._numbers import DIGITS
-from ._bench import Bench, Check
+from ._bench import THIN, Bench, Check
 from ._calls import Subject
 from ._cases import DTYPES, Case
 from ._coverage import features
@@ -33,7 +33,7 @@ def gather(bench: Bench, evidence: Evidence) -> None:
     if not bench.exact:
         never = {feature for case in rest for feature in features(case)} - judged.keys()
         lost = sorted({*bench.missing, *never})
-        if lost and bench.run.profile != "smoke":
+        if lost and bench.run.profile not in THIN:
             evidence.doubt = f"too few cases were judged with {', '.join(lost)}"
 
 
