@@ -15,7 +15,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from .._numbers import DIGITS, Digits, Floats
+from .._numbers import DIGITS, Floats
 from ._bench import Bench, Check
 from ._calls import Subject
 from ._oracle import ROUTES, UNIT, Oracle, Truth
