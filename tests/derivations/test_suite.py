@@ -292,3 +292,17 @@ def test_division_by_what_is_no_power_of_two_is_not_called_exact():
         oracle = Oracle(Case(op, {**op.declaration.known, "n": 1, "i": 1, "h0": 4}, "float64", "C", "small", 0))
         assert oracle.exact is exact
         assert (exact_amplitude(oracle.evaluation, "float64") > 0) is exact
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        pytest.param(
+            "softmax_cross_entropy",
+            '{"hyperparameters": {"targets": "index"}, "sizes": {"c": 5, "n": 5}, "dtype": "float32", "layout": "C", "values": "real", "seed": 265}',
+            id="a small cotangent underflows",
+        )
+    ],
+)
+def test_what_was_a_false_alarm_once_is_none(name, case):
+    assert replay(OPS[name], case).verdict != "refuted"
