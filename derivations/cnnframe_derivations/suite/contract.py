@@ -159,7 +159,10 @@ def _same(subject: Subject, got: Mapping[str, Any], wanted: Mapping[str, Any], w
 def _agree(
     subject: Subject, got: Mapping[str, Any], wanted: Mapping[str, Any], truths: Mapping[str, Truth], what: str, where: Any = ..., lost: float = 0.0
 ) -> None:
-    """Equal bit for bit where arithmetic is exact, else within twice the rounding bound, and what was `lost` to underflow: layouts may change the order of sums."""
+    """Equal bit for bit where arithmetic is exact, else within twice the rounding bound, and what was `lost` to underflow.
+
+    Twice, since memory layout may change the order of sums.
+    """
     for name, value in wanted.items():
         bound = 2 * truths[name].bound[where] + lost
         with np.errstate(invalid="ignore"):
