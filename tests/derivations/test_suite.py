@@ -301,7 +301,12 @@ def test_division_by_what_is_no_power_of_two_is_not_called_exact():
             "softmax_cross_entropy",
             '{"hyperparameters": {"targets": "index"}, "sizes": {"c": 5, "n": 5}, "dtype": "float32", "layout": "C", "values": "real", "seed": 265}',
             id="a small cotangent underflows",
-        )
+        ),
+        pytest.param(
+            "dense",
+            '{"hyperparameters": {"units": 9}, "sizes": {"i": 9, "n": 9}, "dtype": "float32", "layout": "reversed", "values": "deep", "seed": 0}',
+            id="an array times itself is added up in another order",
+        ),
     ],
 )
 def test_what_was_a_false_alarm_once_is_none(name, case):

@@ -23,7 +23,7 @@ from ._calls import Subject, apart
 from ._oracle import ROUTES, TINY, Oracle, Truth
 from ._refusals import check_refusals
 from ._state import State, written
-from ._verdict import Evidence
+from ._verdict import Evidence, Skip
 
 KIND = "contract"
 
@@ -132,11 +132,19 @@ def _same_object_twice(subject: Subject, evidence: Evidence) -> None:
     if len(set(alike.values())) == len(names):
         return
     equal = {name: subject.oracle.arrays[alike.get(name, name)] for name in subject.oracle.arrays}
+    # A matrix product of an array with itself is one that BLAS adds up in another order, and these values need not be exact.
+    truth = Oracle.at(subject.case, equal, subject.oracle.cotangents)
+    try:
+        bounds, gradient_bounds = truth.forward, truth.gradients
+    except Skip as skip:
+        evidence.skipped[f"one array for two arguments: {skip}"] += 1
+        return
     apart_outputs, apart_saved = subject.forward(_copies(equal))
     outputs, saved = subject.forward(equal)
-    _same(subject, outputs, apart_outputs, "one array for two arguments gives another output")
+    _agree(subject, outputs, apart_outputs, bounds, "one array for two arguments gives another output")
     gradients = subject.backward(_copies(subject.oracle.cotangents), apart_saved)
-    _same(subject, subject.backward(_copies(subject.oracle.cotangents), saved), gradients, "one array for two arguments gives another gradient of")
+    back = subject.backward(_copies(subject.oracle.cotangents), saved)
+    _agree(subject, back, gradients, gradient_bounds, "one array for two arguments gives another gradient of")
     evidence.passed("one array for two arguments")
 
 
