@@ -20,9 +20,9 @@ LATTICES = ("small", "wide", "deep", "fine", "apart", "real")
 """Small integers with zeros and ties; integers that fill the mantissa, in all arrays or in one; small integers
 divided by 2 ** `FINE`; integers without ties, at least 4 apart; real numbers."""
 
-EXTREMES = ("saturated", "overflowing", "huge", "tiny", "denormal", "zero", "constant", "spike")
+EXTREMES = ("saturated", "overflowing", "huge", "tiny", "denormal", "zero", "constant", "spike", "offset")
 """Values at the ends of the range: 300 and 800 either sign, very large and very small numbers, zeros, one number
-throughout, one large number among small ones."""
+throughout, one large number among small ones, small numbers far from zero."""
 
 SCALES = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 6.0, 50.0)
 """By what real numbers are multiplied; most are small, for sums of large ones hide small terms."""
@@ -71,6 +71,8 @@ def _extreme(rule: str, rng: np.random.Generator, shape: tuple[int, ...], amplit
         case "spike":
             size = int(np.prod(shape))
             return np.where(np.arange(size).reshape(shape) == rng.integers(max(size, 1)), 1e4, values)
+        case "offset":
+            return 300.0 + values
         case "saturated" | "overflowing":
             return np.sign(values) * (300.0 if rule == "saturated" else 800.0)
         case "huge":
