@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from . import _call, _inputs, _wiring
-from ._errors import ContractError, GraphError, HyperparameterError, NonFiniteError, ShapeError, UnknownNameError
+from ._errors import GraphError, HyperparameterError, NonFiniteError, ShapeError, UnknownNameError
 from ._graph import Graph
 from ._inputs import first_bad
+from ._kernel import Kernel
 from ._op import Array
 from ._parameters import Layout, Parameters
-from ._plan import Plan, Step
+from ._plan import Plan
+from ._registry import load
+from ._watch import watch
+from ._work import Work, default_threads
 
 Values = dict[str, Array]
-_PLANS = 64
-"""How many plans are kept; a training needs three or four."""
+_WORKS = 64
+"""For how many questions programs are kept; a training needs three or four."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Gradients:
 
 
 class Executor:
-    """Answers questions about a graph; keeps plans and no values.
+    """Answers questions about a graph; keeps plans, with the memory that they work in, and no values.
 
     Gradients add up where an array is read more than once and where parameters are shared, here and nowhere
     else. Every method takes parameters and the graph inputs by name (names with a dot as `**{"a.b": array}`).
@@ -47,30 +53,38 @@ class Executor:
         ContractError: an operation returned what its declaration does not allow.
     """
 
-    def __init__(self, graph: Graph, *, check_finite: bool = True) -> None:
-        """Prepare for `graph`."""
+    def __init__(self, graph: Graph, *, check_finite: bool = True, kernels: Sequence[type[Kernel]] | None = None, threads: int | None = None) -> None:
+        """Prepare for `graph`.
+
+        Args:
+            graph: the network.
+            check_finite: whether a NaN or an infinity is an error.
+            kernels: the kernels that may serve it, such as `registry.kernels`; those of all that is installed if left out.
+            threads: on how many threads a batch is computed; as many as there are processors if left out.
+        """
         _inputs.want(graph, Graph, "Executor: graph", "a Graph")
         self.graph = graph
         self.check_finite = check_finite
+        self.threads = default_threads() if threads is None else _inputs.integer(threads, "Executor: threads", 1)
+        self.kernels = installed_kernels() if kernels is None else tuple(kernels)
         self.layout = Layout.of(graph)
         self._uses = _inputs.uses(graph)
         self._ranged = {name for name, use in self._uses.items() if use.below is not None or use.unit}
         self._losses = tuple(array for name in graph.losses for array in graph.wires.outputs[name].values())
         self._penalties = [(op, name, next(iter(op.inputs))) for op, name in graph.penalised()]
-        self._plans: dict[Any, Plan] = {}
+        self._works: dict[Any, Work] = {}
+        self._pool: ThreadPoolExecutor | None = None
 
     def forward(self, params: Parameters, outputs: Sequence[str] | None = None, /, **inputs: Any) -> Values:
         """Return the outputs of the asked nodes ("conv1", "bn.mean"), by the names they were asked by; the graph's output if none are."""
         asked = _names(outputs, "forward: outputs") or (self.graph.output,)
         keys = [_wiring.key(name, self.graph.wires) for name in asked]
-        plan, values = self._prepare(params, inputs, tuple(keys))
-        read = {name: values[name] for name in plan.inputs}
+        work, arrays = self._prepare(params, inputs, tuple(dict.fromkeys(keys)))
         with self._quiet():
-            self._forward(plan, params, values)
-        if self.check_finite and not all(np.isfinite(values[name]).all() for name in keys):
-            self._locate(plan, params, read)
-        # A view would let the caller write into an input or into what another output shares.
-        return {name: np.array(values[array]) if values[array].base is not None else values[array] for name, array in zip(asked, keys, strict=True)}
+            values = work.values(params.vector, arrays)
+        if self.check_finite and not all(np.isfinite(value).all() for value in values.values()):
+            self._locate(work, params, arrays)
+        return {name: values[key] if keys.index(key) == place else values[key].copy() for place, (name, key) in enumerate(zip(asked, keys, strict=True))}
 
     def predict(self, params: Parameters, /, **inputs: Any) -> Array:
         """Return the graph's output; the targets of the loss are not needed."""
@@ -78,33 +92,34 @@ class Executor:
 
     def loss(self, params: Parameters, /, *, reduction: str = "sum", **inputs: Any) -> float:
         """Return the loss over the batch, with penalties: their sum, or with `reduction="mean"` the mean over the batch plus penalties."""
-        plan, values = self._prepare(params, inputs, self._targets())
-        read, scale = {name: values[name] for name in plan.inputs}, self._scale(plan, reduction)
+        work, arrays = self._prepare(params, inputs, self._targets())
+        scale = _scale(work.batch, reduction)
         with self._quiet():
-            self._forward(plan, params, values)
-            loss = self._total(plan, values, scale) + self.penalty(params)
+            loss = scale * sum(map(float, work.values(params.vector, arrays).values())) + self.penalty(params)
         if self.check_finite and not np.isfinite(loss):
-            self._locate(plan, params, read)
+            self._locate(work, params, arrays)
         return loss
 
-    def gradients(self, params: Parameters, /, *, wanted_inputs: Sequence[str] = (), reduction: str = "sum", **inputs: Any) -> Gradients:
+    def gradients(
+        self, params: Parameters, /, *, wanted_inputs: Sequence[str] = (), reduction: str = "sum", out: Parameters | None = None, **inputs: Any
+    ) -> Gradients:
         """Return the loss and its gradients for all parameters and for `wanted_inputs`; see `loss` for `reduction`.
+
+        With `out`, the parameters of earlier gradients, their memory is used again.
 
         Raises:
             GraphError: the graph has no loss, or a wanted input feeds constants alone.
         """
         wanted = _names(wanted_inputs, "wanted_inputs")
-        plan, values = self._prepare(params, inputs, self._targets(), wanted, gradients=True)
-        read, scale = {name: values[name] for name in plan.inputs}, self._scale(plan, reduction)
+        work, arrays = self._prepare(params, inputs, self._targets(), wanted, gradients=True)
+        scale = _scale(work.batch, reduction)
+        vector = np.empty(self.layout.size, params.dtype) if out is None else self._reused(out, params)
         with self._quiet():
-            saved = self._forward(plan, params, values)
-            vector = np.zeros(self.layout.size, plan.dtype)
-            flowing = self._backward(plan, saved, self.layout.views(vector), scale)
-            loss = self._total(plan, values, scale) + self._add_penalties(params, vector)
-        found = {name: flowing[name] if name in flowing else np.zeros_like(values[name]) for name in wanted}
+            loss, found = work.gradients(params.vector, arrays, scale, vector)
+            loss = scale * loss + self._add_penalties(params, vector)
         if self.check_finite and not (np.isfinite(loss) and np.isfinite(vector).all() and all(np.isfinite(array).all() for array in found.values())):
-            self._locate(plan, params, read, scale)
-        return Gradients(loss, Parameters(self.layout, vector), {name: np.array(array) for name, array in found.items()})
+            self._locate(work, params, arrays, scale)
+        return Gradients(loss, Parameters(self.layout, vector), found)
 
     def penalty(self, params: Parameters, /) -> float:
         """Return the sum of the penalties alone."""
@@ -112,7 +127,11 @@ class Executor:
         return sum(float(self._penalty(op, name, arg, params)[0]) for op, name, arg in self._penalties)
 
     def plan(self, params: Parameters, /, *, wanted_inputs: Sequence[str] = (), **inputs: Any) -> Plan:
-        """Return the plan behind `gradients`, or behind `predict` for a graph without loss."""
+        """Return the plan behind `gradients`, or behind `predict` for a graph without loss; of a batch that is computed in parts, that of a part."""
+        return self.work(params, wanted_inputs=wanted_inputs, **inputs).plan
+
+    def work(self, params: Parameters, /, *, wanted_inputs: Sequence[str] = (), **inputs: Any) -> Work:
+        """Return what `gradients` runs, or `predict` for a graph without loss: plan, parts, threads and memory."""
         if not self._losses:
             return self._prepare(params, inputs, (self.graph.output,))[0]
         return self._prepare(params, inputs, self._losses, _names(wanted_inputs, "wanted_inputs"), gradients=True)[0]
@@ -124,26 +143,41 @@ class Executor:
 
     def _prepare(
         self, params: Parameters, given: Mapping[str, Any], targets: tuple[str, ...], wanted: tuple[str, ...] = (), *, gradients: bool = False
-    ) -> tuple[Plan, Values]:
+    ) -> tuple[Work, Values]:
         self.check_parameters(params)
         arrays = {name: _inputs.as_array(array, f"input {name!r}") for name, array in given.items()}
         signature = (targets, wanted, gradients, params.dtype, tuple((name, array.shape, array.dtype) for name, array in arrays.items()))
-        plan = self._plans.get(signature)
-        if plan is None:
+        work = self._works.get(signature)
+        if work is None:
             _inputs.check_wanted(wanted, self._uses)
             needed = Plan.make(self.graph, 1, params.dtype, targets).inputs
             _inputs.check_names(self.graph, arrays, needed)
             batch = _inputs.check_arrays({name: arrays[name] for name in arrays if name in needed}, self._uses, params.dtype)
-            plan = Plan.make(self.graph, batch, params.dtype, targets, wanted, gradients=gradients)
-            if len(self._plans) >= _PLANS:
-                self._plans.clear()
-            self._plans[signature] = plan
-        for name in plan.inputs:
+            make = partial(Plan.make, self.graph, dtype=params.dtype, targets=targets, wanted_inputs=wanted, gradients=gradients, kernels=self.kernels)
+            work = Work(make, self.layout, batch, self.threads, self._threads)
+            if len(self._works) >= _WORKS:
+                self._works.clear()
+            self._works[signature] = work
+        for name in work.plan.inputs:
             if name in self._ranged:
                 _inputs.check_values(name, arrays[name], self._uses[name])
             elif self.check_finite:
                 _inputs.check_finite(name, arrays[name])
-        return plan, arrays
+        return work, arrays
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads - 1, "cnnframe")
+        return self._pool
+
+    def _reused(self, out: Any, params: Parameters) -> Array:
+        _inputs.want(out, Parameters, "gradients: out", "the parameters of earlier gradients", ShapeError)
+        self.check_parameters(out)
+        if out.dtype != params.dtype or np.shares_memory(out.vector, params.vector):
+            raise ShapeError(f"gradients: out must be {params.dtype}, as the parameters are, and in memory of its own; got {out.dtype}")
+        vector: Array = out.vector
+        vector.flags.writeable = True
+        return vector
 
     def check_parameters(self, params: Any) -> None:
         """Refuse what is not the parameters of this graph.
@@ -170,55 +204,6 @@ class Executor:
         # What NumPy would warn of here is found again by the check for finite results, and named.
         return np.errstate(over="ignore", invalid="ignore", divide="ignore") if self.check_finite else nullcontext()
 
-    def _scale(self, plan: Plan, reduction: str) -> float:
-        if reduction not in ("sum", "mean"):
-            raise HyperparameterError(f"reduction must be 'sum' or 'mean'; got {reduction!r}")
-        return 1.0 if reduction == "sum" else 1.0 / plan.batch
-
-    def _total(self, plan: Plan, values: Values, scale: float) -> float:
-        return scale * sum(float(values[name]) for name in plan.losses)
-
-    def _forward(self, plan: Plan, params: Parameters, values: Values, *, watch: bool = False) -> dict[str, Any]:
-        """Run the steps, adding what they make to `values`; return what they saved."""
-        kept = {}
-        for step in plan.steps:
-            given = {name: values[source] for name, source in step.sources}
-            for name, array in step.parameters:
-                given[name] = params[array]
-            outputs, saved = _call.forward(step.op, given)
-            for name, array, shape in step.outputs:
-                made = outputs[name]
-                if getattr(made, "dtype", None) != plan.dtype or made.shape != shape:
-                    raise _unlike(step, name, made, shape, plan)
-                values[array] = made
-                if watch and not np.isfinite(made).all():
-                    raise NonFiniteError(f"node {step.node!r} ({step.op.name}): output {name!r} is the first array to hold {first_bad(made)}")
-            if step.wanted:
-                kept[step.node] = saved
-        return kept
-
-    def _backward(self, plan: Plan, saved: Mapping[str, Any], into: Mapping[str, Array], scale: float, *, watch: bool = False) -> Values:
-        """Run the steps backwards, adding parameter gradients to `into`; return the gradients of what is left: the inputs."""
-        flowing: Values = {name: np.full((), scale, plan.dtype) for name in plan.losses}
-        owned: set[str] = set()
-        for step in plan.backward:
-            cotangents = {}
-            for name, array, shape in step.outputs:
-                arrived = flowing.pop(array, None)
-                cotangents[name] = np.zeros(shape, plan.dtype) if arrived is None else arrived
-                owned.discard(array)
-            gradients = _call.backward(step.op, cotangents, saved[step.node], step.wanted, step.shapes)
-            if watch:
-                for name, gradient in gradients.items():
-                    if not np.isfinite(gradient).all():
-                        raise NonFiniteError(f"node {step.node!r} ({step.op.name}): the gradient of {name!r} is the first array to hold {first_bad(gradient)}")
-            for name, array in step.parameters:
-                into[array][...] += gradients[name]
-            for name, source in step.sources:
-                if name in step.wanted:
-                    _accumulate(flowing, owned, source, gradients[name])
-        return flowing
-
     def _penalty(self, op: Any, name: str, arg: str, params: Parameters) -> tuple[Array, Any]:
         outputs, saved = _call.forward(op, {arg: params[name]})
         return outputs["y"], saved
@@ -234,31 +219,17 @@ class Executor:
             total += float(value)
         return total
 
-    def _locate(self, plan: Plan, params: Parameters, read: Values, scale: float = 1.0) -> None:
-        """Go the same way again and stop at the first array that is not finite."""
+    def _locate(self, work: Work, params: Parameters, read: Values, scale: float = 1.0) -> None:
+        """Go the same way again, node by node, and stop at the first array that is not finite."""
         for name, array in params.items():
             if not np.isfinite(array).all():
                 raise NonFiniteError(f"parameter {name!r} holds {first_bad(array)}")
-        values = dict(read)
         with self._quiet():
-            saved = self._forward(plan, params, values, watch=True)
-            vector = np.zeros(self.layout.size, plan.dtype)
-            self._backward(plan, saved, self.layout.views(vector), scale, watch=True)
+            watch(work.whole, params, {name: read[name] for name in work.plan.inputs}, scale)
             for op, name, arg in self._penalties:
                 if not np.isfinite(self._penalty(op, name, arg, params)[0]):
                     raise NonFiniteError(f"penalty {op.name} on {name!r} is not finite")
         raise NonFiniteError("a sum of finite contributions to the loss or a gradient is not finite; the numbers are too large for the element type")
-
-
-def _accumulate(flowing: Values, owned: set[str], name: str, gradient: Array) -> None:
-    """Add without writing into an array that an operation returned and may have kept."""
-    if name not in flowing:
-        flowing[name] = gradient
-    elif name in owned:
-        flowing[name] += gradient
-    else:
-        flowing[name] = flowing[name] + gradient
-        owned.add(name)
 
 
 def _names(given: Any, who: str) -> tuple[str, ...]:
@@ -269,8 +240,13 @@ def _names(given: Any, who: str) -> tuple[str, ...]:
     return found
 
 
-def _unlike(step: Step, name: str, made: Any, shape: Any, plan: Plan) -> ContractError:
-    return ContractError(
-        f"node {step.node!r}: {step.op.name}.forward must return {name!r} with shape {shape} and type {plan.dtype}; got"
-        f" shape {np.shape(made)} and type {getattr(made, 'dtype', type(made).__name__)}"
-    )
+def _scale(batch: int, reduction: str) -> float:
+    if reduction not in ("sum", "mean"):
+        raise HyperparameterError(f"reduction must be 'sum' or 'mean'; got {reduction!r}")
+    return 1.0 if reduction == "sum" else 1.0 / batch
+
+
+@cache
+def installed_kernels() -> tuple[type[Kernel], ...]:
+    """The kernels of all that is installed; looked up once."""
+    return load().kernels

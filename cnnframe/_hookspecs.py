@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from ._kernel import Kernel
     from ._op import Activation, Layer, Loss, Regularizer
     from ._optimizer import Optimizer
 
@@ -41,3 +42,8 @@ def cnnframe_regularizers() -> Iterable[type[Regularizer]]:  # type: ignore[empt
 @hookspec
 def cnnframe_optimizers() -> Iterable[type[Optimizer]]:  # type: ignore[empty-body] # a specification has no body
     """Rules that turn gradients into a step."""
+
+
+@hookspec
+def cnnframe_kernels() -> Iterable[type[Kernel]]:  # type: ignore[empty-body] # a specification has no body
+    """Faster code for operations, and for chains of them."""

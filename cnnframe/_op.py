@@ -41,7 +41,9 @@ class Op(abc.ABC):
       `at[name]`, or to `unproved("why")`; `dy` is the cotangent array (a dict by output name if there are several;
       a scalar if the output has no axes). It is mathematics like the formula, and knows nothing of `backward`.
 
-    `inputs`, `params`, `constants` and `output` may be properties where they depend on hyperparameters.
+    `inputs`, `params`, `constants` and `output` may be properties where they depend on hyperparameters. `batch_apart = True`
+    says that each entry of a batch is treated by itself (of a loss: that it is a sum over them), so that a batch may be
+    computed in parts, on several threads; the suite holds it to the formula.
 
     The caller keeps its arrays: neither method changes an argument or the cotangent, and no output or gradient
     shares memory with one, or a gradient with an output. `backward` may be called more than once with the same
@@ -57,6 +59,7 @@ class Op(abc.ABC):
     params: Any = {}
     constants: Any = {}
     output: Any = ""
+    batch_apart: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         """Compare the methods with the declaration at the moment a final class is made."""
@@ -226,6 +229,7 @@ class Activation(Op):
 
     inputs: Any = {"x": "..."}
     output: Any = "..."
+    batch_apart = True
 
     @abc.abstractmethod
     def f(self, x: Array) -> Array:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._axes import Shape
+from ._axes import BATCH, Expr, Shape
 from ._op import Loss, Op
 from ._show import call, table
 
 if TYPE_CHECKING:
     from ._graph import Graph, Node
+    from ._kernel import Kernel
+    from ._stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Step:
         sources: pairs of an input or constant of the operation and the array it is.
         parameters: pairs of a parameter of the operation and the parameter array it is.
         outputs: for each output, the array it becomes and its shape.
-        shapes: the shape of each differentiable argument.
+        shapes: the shape of each argument.
         wanted: the arguments whose gradient is asked for; empty where nothing flows back.
     """
 
@@ -50,6 +52,12 @@ class Plan:
         batch: the size of the batch.
         dtype: the element type of parameters and of all that is computed.
         losses: the arrays whose sum is the loss.
+        targets: the arrays that are asked for.
+        wanted_inputs: the graph inputs whose gradients are asked for.
+        shapes: the shape of every array.
+        indices: the inputs that hold indices.
+        batched: the arrays that have an entry for each of the batch.
+        stages: the nodes with the kernels that serve them.
     """
 
     steps: tuple[Step, ...]
@@ -58,12 +66,28 @@ class Plan:
     batch: int
     dtype: np.dtype[Any]
     losses: tuple[str, ...]
+    targets: tuple[str, ...]
+    wanted_inputs: tuple[str, ...]
+    shapes: Mapping[str, Shape]
+    indices: frozenset[str]
+    batched: frozenset[str]
+    stages: tuple[Stage, ...]
 
     @classmethod
     def make(
-        cls, graph: Graph, batch: int, dtype: np.dtype[Any], targets: Sequence[str], wanted_inputs: Sequence[str] = (), *, gradients: bool = False
+        cls,
+        graph: Graph,
+        batch: int,
+        dtype: np.dtype[Any],
+        targets: Sequence[str],
+        wanted_inputs: Sequence[str] = (),
+        *,
+        gradients: bool = False,
+        kernels: Sequence[type[Kernel]] = (),
     ) -> Plan:
-        """Plan the way to the arrays `targets` and, with `gradients`, from the losses back to what can be learned."""
+        """Plan the way to the arrays `targets` and, with `gradients`, from the losses back to what can be learned; `kernels` are there to serve it."""
+        from ._stages import choose
+
         needed, read = _needed(graph, targets)
         shapes = graph.shapes(batch)
         active: set[str] = set(wanted_inputs)
@@ -82,18 +106,36 @@ class Plan:
         steps = tuple(_step(graph, node, shapes, wanted[node.name] if node.name in flows else frozenset()) for node in graph.nodes if node.name in needed)
         backward = tuple(step for step in reversed(steps) if step.wanted)
         losses = tuple(step.outputs[0][1] for step in steps if isinstance(step.op, Loss))
-        return cls(steps, backward, tuple(name for name in graph.inputs if name in read), batch, dtype, losses)
+        inputs = tuple(name for name in graph.inputs if name in read)
+        indices = frozenset(source for step in steps for name, source in step.sources if isinstance(step.op.declaration.values.get(name), Expr))
+        batched = frozenset(name for name, axes in graph.axes.items() if axes.split()[:1] == [BATCH])
+        stages = choose(steps, kernels, dtype, frozenset(targets))
+        return cls(steps, backward, inputs, batch, dtype, losses, tuple(targets), tuple(wanted_inputs), shapes, indices, batched, stages)
+
+    @property
+    def apart(self) -> bool:
+        """Whether a batch may be computed in parts: every operation treats its entries by themselves, and what is asked for has an entry for each."""
+        asked = [*(name for name in self.targets if name not in self.losses), *self.wanted_inputs]
+        return all(step.op.batch_apart for step in self.steps) and self.batched.issuperset(asked)
 
     def describe(self) -> str:
-        """The steps as a table: what each node reads, what it makes, and the gradients that are asked of it."""
-        rows = []
-        for number, step in enumerate(self.steps, 1):
-            reads = ", ".join(source if name == source else f"{name}={source}" for name, source in (*step.sources, *step.parameters))
-            makes = ", ".join(f"{array} {shape}" for _, array, shape in step.outputs)
-            gradients = ", ".join(name for name in step.op.declaration.differentiable if name in step.wanted)
-            rows.append((str(number), call(step.op), reads, makes, gradients or "-"))
-        head = ("step", "operation", "reads", "makes", "gradients")
-        return "\n".join([f"batch {self.batch}, {self.dtype}, {len(self.steps)} steps forward, {len(self.backward)} back", *table(head, rows)])
+        """The stages as a table: nodes and kernel, what they read and make, the gradients that are asked of them, and why other kernels do not serve."""
+        rows, notes = [], []
+        for number, stage in enumerate(self.stages, 1):
+            first, last = stage.steps[0], stage.steps[-1]
+            used = [*first.sources, *(pair for step in stage.steps for pair in step.parameters)]
+            reads = ", ".join(source if name == source else f"{name}={source}" for name, source in used)
+            makes = ", ".join(f"{array} {shape}" for _, array, shape in last.outputs)
+            gradients = ", ".join(
+                name for step, wanted in zip(stage.steps, stage.chain.wanted, strict=True) for name in step.op.declaration.differentiable if name in wanted
+            )
+            ops = " -> ".join(call(step.op) for step in stage.steps)
+            kernel = stage.kernel.name + ("" if stage.left.name == "plain" else f", {stage.left.name}")
+            rows.append((str(number), ops, kernel, reads, makes, gradients or "-"))
+            notes += [f"stage {number}: {name} does not serve: {why}" for name, why in stage.declined]
+        head = ("stage", "operations", "kernel", "reads", "makes", "gradients")
+        back = sum(stage.chain.learns for stage in self.stages)
+        return "\n".join([f"batch {self.batch}, {self.dtype}, {len(self.stages)} stages forward, {back} back", *table(head, rows), *notes])
 
 
 def _needed(graph: Graph, targets: Sequence[str]) -> tuple[set[str], set[str]]:
@@ -114,7 +156,7 @@ def _wanted(graph: Graph, node: Node, active: set[str]) -> frozenset[str]:
 
 def _step(graph: Graph, node: Node, shapes: Mapping[str, Shape], wanted: frozenset[str]) -> Step:
     sources = graph.wires.sources[node.name]
-    own = {name: shapes[sources[name]] for name in node.op.declaration.inputs}
+    own = {name: shapes[source] for name, source in sources.items()}
     own |= {name: graph.arrays[array].shape for name, array in node.parameters.items()}
     outputs = tuple((name, array, shapes[array]) for name, array in graph.wires.outputs[node.name].items())
     return Step(node.name, node.op, tuple(sources.items()), tuple(node.parameters.items()), outputs, own, wanted)

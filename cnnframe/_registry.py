@@ -12,10 +12,13 @@ import pluggy
 from . import _hookspecs
 from ._errors import CnnframeError, DeclarationError, HyperparameterError, PluginError, UnknownNameError, nearest
 from ._hyper import hyperparameters
+from ._kernel import Kernel
 from ._op import Activation, Layer, Loss, Op, Regularizer
 from ._optimizer import Optimizer
 
-KINDS: Mapping[str, Any] = MappingProxyType({"layers": Layer, "activations": Activation, "losses": Loss, "regularizers": Regularizer, "optimizers": Optimizer})
+KINDS: Mapping[str, Any] = MappingProxyType(
+    {"layers": Layer, "activations": Activation, "losses": Loss, "regularizers": Regularizer, "optimizers": Optimizer, "kernels": Kernel}
+)
 
 
 NOTHING = "it implements no hook; is @hookimpl missing on a function such as cnnframe_layers?"
@@ -95,8 +98,13 @@ class Registry(Mapping[str, Any]):
             raise UnknownNameError(f"nothing is registered as {name!r}; {nearest(str(name), self._entries)}{skipped}") from None
 
     def operations(self) -> dict[str, type[Op]]:
-        """All but the optimizers."""
-        return {name: entry.cls for name, entry in self._entries.items() if entry.kind != "optimizers"}
+        """All but optimizers and kernels."""
+        return {name: entry.cls for name, entry in self._entries.items() if entry.kind not in ("optimizers", "kernels")}
+
+    @property
+    def kernels(self) -> tuple[type[Kernel], ...]:
+        """The kernels, in the order of their plugins."""
+        return tuple(entry.cls for entry in self._entries.values() if entry.kind == "kernels")
 
     def make(self, name: str, **given: Any) -> Any:
         """Build an operation or optimizer by name.
@@ -224,7 +232,8 @@ def _admit(entry: Entry, entries: dict[str, Entry]) -> None:
     if missing or not hasattr(cls, "name"):
         raise DeclarationError(f"{entry.distribution}: {here} lacks {', '.join(missing) or 'a name'}")
     try:
-        hyperparameters(cls)
+        if base is not Kernel:
+            hyperparameters(cls)
     except DeclarationError as error:
         raise DeclarationError(f"{entry.distribution}: {error}") from None
     other = entries.get(cls.name)

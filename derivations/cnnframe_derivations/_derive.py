@@ -79,6 +79,28 @@ class Derivation:
                         return False
         return True
 
+    @cached_property
+    def splits(self) -> bool:
+        """Whether a batch may be computed in parts: entries are kept apart, arrays of any shape are read where they are written, a loss sums over them."""
+        if self.batch_apart:
+            return True
+        declaration = self.symbolic.op.declaration
+        if all(None in declaration.outputs[output] for output in self.symbolic.outputs):
+            return all(atom.indices == definition.index for definition in self.program.definitions for term in definition.terms for atom in term.atoms)
+        if any(shape for shape in self.symbolic.outputs.values()):
+            return False
+        ends = set(self.program.outputs.values())
+        inner = [definition for definition in self.program.definitions if definition.name not in ends]
+        apart = all(_leads_with_batch(d.shape) and atom.indices[:1] == d.index[:1] for d in inner for term in d.terms for atom in term.atoms)
+        return apart and all(_sums_over_batch(term) for d in self.program.definitions if d.name in ends for term in d.terms)
+
+
+def _sums_over_batch(term: Term) -> bool:
+    """Whether all that a term reads is of one entry of the batch, over which it sums."""
+    first = {atom.indices[0] if atom.indices else None for atom in term.atoms}
+    sizes = dict(term.bound)
+    return len(first) == 1 and all(index in sizes and _leads_with_batch((sizes[index],)) for index in first)
+
 
 def derive(op: Op | type[Op]) -> Derivation:
     """Differentiate the formula of an operation, or of a class whose defaults settle its structure.

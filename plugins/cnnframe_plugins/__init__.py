@@ -11,6 +11,7 @@ from .conv import Conv, ConvLinked
 from .dense import Dense
 from .dropout import Dropout
 from .joins import Add, Concatenate, Flatten
+from .kernels import KERNELS
 from .losses import LogisticCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from .optimizers import SGD
 from .pooling import MaxPool, MeanPool
@@ -67,3 +68,9 @@ def cnnframe_regularizers():
 def cnnframe_optimizers():
     """Rules that turn gradients into a step."""
     return [SGD]
+
+
+@hookimpl
+def cnnframe_kernels():
+    """NumPy kernels that allocate nothing."""
+    return KERNELS

@@ -129,6 +129,7 @@ class BatchNormGiven(Layer):
     dims: Annotated[int, one_of(0, 1, 2, 3)] = 2
 
     name = "batch_norm_given"
+    batch_apart = True
     inputs = {"x": "n i {h}"}
     constants = {"mean": "i", "precision": "i"}
     output = "n i {h}"

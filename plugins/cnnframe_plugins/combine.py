@@ -48,6 +48,7 @@ class Combine(Layer):
     weights: Annotated[str, one_of("softmax", "sparsemax")] = "softmax"
 
     name = "combine"
+    batch_apart = True
     inputs = {"x": "n i {h}"}
     params = {
         "k": Param("i {size}", fan_in="i {size}", fan_out="maps {size}"),

@@ -51,6 +51,7 @@ class Conv(Layer):
     orientation: Annotated[str, one_of(*ORIENTATIONS)] = "convolution"
 
     name = "conv"
+    batch_apart = True
     inputs = {"x": "n groups*g {h}"}
     params = {"k": Param("maps g {size}", fan_in="g {size}", fan_out="maps {size}"), "b": bias("maps")}
     output = f"n maps {OUTPUT}"
@@ -145,6 +146,7 @@ class ConvLinked(Layer):
     orientation: Annotated[str, one_of(*ORIENTATIONS)] = "convolution"
 
     name = "conv_linked"
+    batch_apart = True
     inputs = {"x": "n maps_in {h}"}
     params = {"k": Param("link_count {size}", fan_in="maps_in {size}", fan_out="maps_out {size}"), "b": bias("maps_out")}
     output = f"n maps_out {OUTPUT}"

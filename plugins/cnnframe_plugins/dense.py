@@ -22,6 +22,7 @@ class Dense(Layer):
     units: Annotated[int, at_least(1)]
 
     name = "dense"
+    batch_apart = True
     inputs = {"x": "n i"}
     params = {"W": Param("units i", fan_in="i", fan_out="units"), "b": bias("units")}
     output = "n units"

@@ -27,6 +27,7 @@ class Dropout(Layer):
     rate: Annotated[float, between(0, 1, include_high=False)]
 
     name = "dropout"
+    batch_apart = True
     inputs = {"x": "..."}
     constants = {"u": "... -> [0, 1)"}
     output = "..."

@@ -25,6 +25,7 @@ class Flatten(Layer):
     dims: Annotated[int, one_of(1, 2, 3)] = 2
 
     name = "flatten"
+    batch_apart = True
     inputs = {"x": "n i {h}"}
 
     @property
@@ -67,6 +68,7 @@ class Concatenate(Layer):
     dims: Annotated[int, one_of(0, 1, 2, 3)] = 2
 
     name = "concatenate"
+    batch_apart = True
     inputs = {"a": "n i {h}", "b": "n j {h}"}
     output = "n i+j {h}"
 
@@ -99,6 +101,7 @@ class Add(Layer):
     """
 
     name = "add"
+    batch_apart = True
     inputs = {"a": "...", "b": "..."}
     output = "..."
 

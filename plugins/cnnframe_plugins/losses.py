@@ -22,6 +22,7 @@ class SquaredError(Loss):
     """
 
     name = "squared_error"
+    batch_apart = True
     inputs = {"y": "n c"}
     constants = {"t": "n c"}
 
@@ -60,6 +61,7 @@ class SoftmaxCrossEntropy(Loss):
     targets: Annotated[str, one_of("dense", "index")] = "dense"
 
     name = "softmax_cross_entropy"
+    batch_apart = True
     inputs = {"z": "n c"}
 
     @property
@@ -72,7 +74,7 @@ class SoftmaxCrossEntropy(Loss):
         logs = log_softmax(z, 1)
         if self.targets == "dense":
             return (t * -logs).sum(), (logs, t)
-        _check_classes(t, z.shape[1])
+        check_classes(t, z.shape[1])
         return -np.take_along_axis(logs, t[:, np.newaxis], axis=1).sum() + 0, (logs, t)
 
     def backward(self, dy, saved):
@@ -111,6 +113,7 @@ class LogisticCrossEntropy(Loss):
     """
 
     name = "logistic_cross_entropy"
+    batch_apart = True
     inputs = {"z": "n c"}
     constants = {"t": "n c"}
 
@@ -134,7 +137,12 @@ class LogisticCrossEntropy(Loss):
         return {"z": dy * (logistic(z[at["z"]]) - t[at["z"]])}
 
 
-def _check_classes(t, classes):
+def check_classes(t, classes):
+    """Refuse class indices that are no integers or out of their range.
+
+    Raises:
+        DataError: with the first one.
+    """
     if t.dtype.kind not in "iu":
         raise DataError(f"softmax_cross_entropy: class indices must be integers; got an array of {t.dtype}; convert it with astype(int)")
     outside = np.flatnonzero((t < 0) | (t >= classes))

@@ -36,6 +36,7 @@ class MeanPool(Layer):
     dims: Annotated[int, one_of(1, 2, 3)] = 2
 
     name = "mean_pool"
+    batch_apart = True
     inputs = {"x": "n i {h}"}
     output = OUTPUT
 
@@ -93,6 +94,7 @@ class MaxPool(Layer):
     dims: Annotated[int, one_of(1, 2, 3)] = 2
 
     name = "max_pool"
+    batch_apart = True
     inputs = {"x": "n i {h}"}
     output = OUTPUT
 

@@ -24,6 +24,7 @@ class ScaleShift(Layer):
     dims: Annotated[int, one_of(0, 1, 2, 3)] = 2
 
     name = "scale_shift"
+    batch_apart = True
     inputs = {"x": "n i {h}"}
     params = {"gain": gain("i"), "shift": bias("i")}
     output = "n i {h}"
@@ -78,6 +79,7 @@ class Normalise(Layer):
     std: Annotated[float, positive]
 
     name = "normalise"
+    batch_apart = True
     inputs = {"x": "..."}
     output = "..."
 

@@ -18,6 +18,7 @@ class Softmax(Layer):
     """
 
     name = "softmax"
+    batch_apart = True
     inputs = {"x": "n c"}
     output = "n c"
 

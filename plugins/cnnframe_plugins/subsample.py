@@ -32,6 +32,7 @@ class Subsample(Layer):
     dims: Annotated[int, one_of(1, 2, 3)] = 2
 
     name = "subsample"
+    batch_apart = True
     inputs = {"x": "n i {size*p}"}
     params = {"beta": gain("i"), "b": bias("i")}
     output = "n i {p}"
@@ -94,6 +95,7 @@ class Decimate(Layer):
     dims: Annotated[int, one_of(1, 2, 3)] = 2
 
     name = "decimate"
+    batch_apart = True
     inputs = {"x": "n i {h}"}
     output = "n i {(h - 1)//stride + 1}"
 
@@ -137,6 +139,7 @@ class Upsample(Layer):
     dims: Annotated[int, one_of(1, 2, 3)] = 2
 
     name = "upsample"
+    batch_apart = True
     inputs = {"x": "n i {p}"}
     output = "n i {size*p}"
 

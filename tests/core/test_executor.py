@@ -206,7 +206,7 @@ def test_the_plan_leaves_out_what_nobody_asks_for():
     assert run.plan(params, **arrays) is plan
     assert run.plan(params, wanted_inputs=["x"], **arrays).steps[0].wanted == {"x", "k", "b"}
     text = plan.describe()
-    assert text.startswith("batch 3, float64, 12 steps forward, 12 back") and "conv1 (3, 2, 12, 12)" in text
+    assert text.startswith("batch 3, float64, 12 stages forward, 12 back") and "conv1 (3, 2, 12, 12)" in text
 
 
 def test_layers_before_the_first_parameter_run_no_backward():

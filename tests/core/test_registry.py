@@ -113,9 +113,11 @@ def test_the_standard_operations_are_found_with_their_distribution():
     assert all(OPS[name].name == name for name in OPS)
 
 
-def test_optimizers_are_no_operations():
+def test_optimizers_and_kernels_are_no_operations():
     assert "sgd" in OPS and "sgd" not in OPS.operations()
-    assert OPS.operations().keys() | {name for name in OPS if OPS.entry(name).kind == "optimizers"} == OPS.keys()
+    others = {name for name in OPS if OPS.entry(name).kind in ("optimizers", "kernels")}
+    assert OPS.operations().keys() | others == OPS.keys() and not others & OPS.operations().keys()
+    assert OPS["numpy_conv"] in OPS.kernels and OPS["sgd"] not in OPS.kernels
 
 
 def test_without_entry_points_there_is_nothing():
@@ -230,7 +232,9 @@ def test_a_misspelt_hook_is_named_with_the_nearest(name):
 
 def test_a_hook_that_is_no_hook_of_ours_lists_them():
     plugin = types.SimpleNamespace(__name__="my_plugin", zzz=offering(OPS["relu"]).cnnframe_activations)
-    with pytest.raises(cf.PluginError, match=r"^my_plugin implements the hook 'zzz', which does not exist; known: cnnframe_activations, cnnframe_layers"):
+    with pytest.raises(
+        cf.PluginError, match=r"^my_plugin implements the hook 'zzz', which does not exist; known: cnnframe_activations, cnnframe_kernels, cnnframe_layers"
+    ):
         load(plugin, entry_points=False)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from cnnframe import Registry, load
 
-from .._target import target
 from . import _workers
 from ._bench import Settings
 from ._calls import BEAT
+from ._kernels import replay_kernel, resolve, verify_kernel
 from ._run import KINDS, gather, replay, report
 from ._verdict import Evidence, Report
 
@@ -48,14 +48,16 @@ def _without(job: dict[str, Any], lost: _workers.Lost) -> dict[str, Any]:
 
 
 def work(job: dict[str, Any], beat: Callable[[str], None]) -> dict[str, Any]:
-    """What a worker does: judge one operation."""
-    cls = target(job["name"], _registry())
+    """What a worker does: judge one operation, or a kernel that serves it."""
+    cls, kernel = resolve(job["name"], _registry())
     run = Settings(*job["run"])
     token = BEAT.set(beat)
     try:
         if job["case"] is not None:
             beat("case")
-            found = replay(cls, job["case"])
+            found = replay_kernel(cls, kernel, job["case"]) if kernel else replay(cls, job["case"])
+        elif kernel:
+            found = verify_kernel(cls, kernel, run, job["without"])
         else:
             evidence = []
             for kind in KINDS:
@@ -64,7 +66,7 @@ def work(job: dict[str, Any], beat: Callable[[str], None]) -> dict[str, Any]:
             found = report(cls, evidence)
     finally:
         BEAT.reset(token)
-    return replace(found, target=job["name"]).to_dict()
+    return replace(found, target=job["name"], kernel=kernel.name if kernel else found.kernel).to_dict()
 
 
 @cache

@@ -40,9 +40,13 @@ def refutation(cls: type[Op], run: Settings = Settings()) -> Finding | None:  # 
 
 def gather(kind: str, cls: type[Op], run: Settings = Settings()) -> Evidence:  # noqa: B008 # an immutable value
     """One kind of evidence for one operation."""
-    evidence = Evidence(kind)
+    return gather_from(bench_of(cls, run), Evidence(kind))
+
+
+def gather_from(bench: Bench, evidence: Evidence) -> Evidence:
+    """The same evidence with what a bench adds to it."""
     try:
-        KINDS[kind].gather(_bench(cls, run), evidence)
+        KINDS[evidence.kind].gather(bench, evidence)
     except Refutation as refutation:
         evidence.finding = refutation.finding
     except (Exception, SystemExit) as error:  # noqa: BLE001 # one operation that cannot be judged must not end the run
@@ -53,7 +57,8 @@ def gather(kind: str, cls: type[Op], run: Settings = Settings()) -> Evidence:  #
 
 
 @lru_cache(maxsize=4)
-def _bench(cls: type[Op], run: Settings) -> Bench:
+def bench_of(cls: type[Op], run: Settings) -> Bench:
+    """The cases of an operation; kept, since all kinds of evidence share them."""
     return Bench(cls, run)
 
 

@@ -18,7 +18,6 @@ import typer
 from cnnframe import HyperparameterError, RunError, UnknownNameError, load
 from cnnframe._errors import nearest
 
-from .._target import target
 from ._bench import BUDGETS, SUITE_VERSION, Settings
 from ._verdict import Evidence, Report
 
@@ -44,7 +43,8 @@ REASONS = 6
 
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME | module:Class | file.py:Class]...", help="Operations; all that are installed if left out.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME | module:Class | file.py:Class][@KERNEL]...", help="Operations, or kernels of theirs; all if left out."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as report.schema.json describes it.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with the evidence, the derivations and the counterexamples.")] = None,
@@ -56,20 +56,21 @@ def verify(
     limit: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long one case may take before its code counts as hanging.")] = 60.0,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if a plugin cannot be imported.")] = False,
 ) -> None:
-    """Judge the backward passes of operations.
+    """Judge the backward passes of operations, and the kernels that serve them.
 
     Exit code 0 if all are verified, 1 if one is refuted, 2 if one is inconclusive.
 
     Example: cnnframe verify conv my_module:MyLayer --html report.html
     """
     from ._jobs import judge
+    from ._kernels import resolve, with_kernels
 
     if profile not in BUDGETS:
         raise UnknownNameError(f"there is no profile {profile!r}; {nearest(profile, BUDGETS)}")
     if seed is None:
         seed = secrets.randbelow(10**6) if profile == "thorough" else 0
     registry = load(strict=strict)
-    asked = {name: target(name, registry) for name in (names or registry.operations())}
+    asked = {name: resolve(name, registry)[0] for name in (names or with_kernels(registry))}
     if case is not None:
         _check_case(asked, case)
     for path in (html, junit):
@@ -186,7 +187,7 @@ def _table(reports: Sequence[Report], *, wide: bool) -> Any:
         table.add_column(HEADS.get(kind, kind) if wide else kind[:3], justify="right", vertical="bottom")
     for report in reports:
         marks = [Text(_count(e) if wide else MARKS[e.state], COLOURS[e.state]) for e in report.evidence]
-        table.add_row(report.name, Text(report.verdict, COLOURS[report.verdict]), *marks)
+        table.add_row(report.name if report.kernel == "reference" else f"  {report.kernel}", Text(report.verdict, COLOURS[report.verdict]), *marks)
     return table
 
 

@@ -40,6 +40,8 @@ def check(oracle: Oracle, evidence: Evidence) -> None:
     """Hold one case to every promise, cheapest first."""
     case = oracle.case
     subject = Subject(KIND, oracle)
+    if case.op.batch_apart and not oracle.derivation.splits:
+        raise subject.refuse("batch_apart is declared, and the formula does not treat each entry of a batch by itself", "a batch would be computed in parts")
     oracle.require_finite()
     _leaves_the_process_alone(subject, evidence)
     arrays, cotangents = case.laid_out(oracle.arrays), case.laid_out(oracle.cotangents)

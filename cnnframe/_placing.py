@@ -1,0 +1,141 @@
+"""Which arrays a plan needs, in which layout, and when: what its memory has to hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._arena import Arena, Request
+from ._axes import Shape
+from ._memory import PLAIN, MemoryLayout
+from ._plan import Plan
+from ._stages import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a stage leaves the gradient of an input, and what becomes of it.
+
+    Attributes:
+        written: the array that the kernel writes.
+        source: the graph array whose gradient it is.
+        first: whether nothing has arrived there before.
+    """
+
+    written: str
+    source: str
+    first: bool
+
+
+class Placing:
+    """Every array of a plan with its place in one arena.
+
+    Attributes:
+        lies: the layout in which each graph array lies.
+        routes: for each stage, by number, where the gradient of each wanted input goes.
+        silent: cotangents that nothing is written to, so that they are 0, by stage.
+        arena: the places.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        """Walk through the plan: loads at moment 0, stages, the seeds of the losses, stages backwards, results at the end."""
+        self.plan = plan
+        self.lies = _lies(plan)
+        self.routes: dict[int, dict[str, Route]] = {}
+        self.silent: dict[int, list[str]] = {}
+        self._spans: dict[str, tuple[Shape, Any, int, int]] = {}
+        self._middle = len(plan.stages) + 1
+        self._end = 2 * self._middle
+        for name in plan.inputs:
+            self._hold(name, self.lies[name], 0)
+        for number, stage in enumerate(plan.stages):
+            self._forward(number, stage)
+        if plan.backward:
+            self._backward()
+        self.arena = Arena.of([Request(name, *span) for name, span in self._spans.items()])
+
+    def place(self, array: str, layout: MemoryLayout) -> str:
+        """The name of a graph array in a layout."""
+        return array if layout == self.lies[array] else f"{array} as {layout.name}"
+
+    def back(self, number: int) -> int:
+        """The moment at which a stage runs backwards."""
+        return self._end - 1 - number
+
+    def _need(self, name: str, shape: Shape, dtype: Any, *moments: int) -> None:
+        _, _, first, last = self._spans.get(name, (shape, dtype, moments[0], moments[0]))
+        self._spans[name] = (shape, np.dtype(dtype), min(first, *moments), max(last, *moments))
+
+    def _hold(self, array: str, layout: MemoryLayout, *moments: int) -> None:
+        dtype = np.dtype(np.int64) if array in self.plan.indices else self.plan.dtype
+        self._need(self.place(array, layout), layout.shape(self.plan.shapes[array]), dtype, *moments)
+
+    def _forward(self, number: int, stage: Stage) -> None:
+        now, kernel = number + 1, stage.kernel
+        later = {what: (self.back(number),) if stage.chain.learns and what in kernel.keeps else () for what in ("inputs", "outputs")}
+        for name, source in stage.steps[0].sources:
+            layout = wanted_layout(stage, name)
+            self._hold(source, self.lies[source], now)
+            self._hold(source, layout, now, *later["inputs"])
+        for _, array, _ in stage.steps[-1].outputs:
+            self._hold(array, stage.left, now, *later["outputs"], *((self._end,) if array in self.plan.targets else ()))
+        for name, buffer in kernel.buffers().items():
+            if buffer.kept:
+                self._need(own(stage, name), buffer.shape, buffer.dtype, now, *((self.back(number),) if stage.chain.learns else ()))
+
+    def _backward(self) -> None:
+        arrived = set(self.plan.losses)
+        for array in self.plan.losses:
+            self._need(cotangent(array), (), self.plan.dtype, self._middle)
+        for number, stage in reversed(list(enumerate(self.plan.stages))):
+            if not stage.chain.learns:
+                continue
+            now = self.back(number)
+            made = [array for _, array, _ in stage.steps[-1].outputs]
+            for array in made:
+                self._need(cotangent(array), stage.left.shape(self.plan.shapes[array]), self.plan.dtype, now)
+            self.silent[number] = [array for array in made if array not in arrived]
+            self.routes[number] = {}
+            for name, source in stage.steps[0].sources:
+                if name in stage.chain.wanted[0]:
+                    self.routes[number][name] = self._route(stage, name, source, source not in arrived, now)
+                    arrived.add(source)
+
+    def _route(self, stage: Stage, name: str, source: str, first: bool, now: int) -> Route:  # noqa: FBT001 # a field of what is made
+        lasting = (self._end,) if source in self.plan.wanted_inputs else ()
+        self._need(cotangent(source), self.lies[source].shape(self.plan.shapes[source]), self.plan.dtype, now, *lasting)
+        if first and stage.taken == self.lies[source]:
+            return Route(cotangent(source), source, first)
+        written = cotangent(own(stage, name))
+        self._need(written, stage.taken.shape(self.plan.shapes[source]), self.plan.dtype, now)
+        if stage.taken != self.lies[source] and not first:
+            # It is brought to the other's layout before it is added.
+            self._need(f"{written} as {self.lies[source].name}", self.lies[source].shape(self.plan.shapes[source]), self.plan.dtype, now)
+        return Route(written, source, first)
+
+
+def cotangent(array: str) -> str:
+    """What the gradient of an array is called."""
+    return f"d {array}"
+
+
+def own(stage: Stage, name: str) -> str:
+    """What belongs to a stage alone."""
+    return f"{name} of {stage.steps[0].node}"
+
+
+def wanted_layout(stage: Stage, name: str) -> MemoryLayout:
+    """The layout in which a stage reads an argument: constants are never rearranged."""
+    return stage.taken if name in stage.steps[0].op.declaration.inputs else PLAIN
+
+
+def _lies(plan: Plan) -> dict[str, MemoryLayout]:
+    """The layout of each array: as its kernel leaves it, and of a graph input as its readers want it, if they agree."""
+    found = {array: stage.left for stage in plan.stages for _, array, _ in stage.steps[-1].outputs}
+    for name in plan.inputs:
+        wanted = Counter(wanted_layout(stage, arg) for stage in plan.stages for arg, source in stage.steps[0].sources if source == name)
+        found[name] = next(iter(wanted)) if len(wanted) == 1 else PLAIN
+    return found

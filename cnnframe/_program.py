@@ -1,0 +1,170 @@
+"""A plan at work on one part of a batch: every array has its place, and a run is a list of calls."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from ._arena import ALIGNMENT
+from ._kernel import Arrays, Buffer, Call
+from ._memory import MemoryLayout
+from ._op import Array
+from ._parameters import Layout
+from ._placing import Placing, cotangent, own, wanted_layout
+from ._plan import Plan
+from ._stages import Stage
+
+
+class Program:
+    """The calls of one plan, with memory of its own; made once and run for every step.
+
+    Attributes:
+        plan: what it computes.
+        parameters: the flat vector that the kernels read; to be filled before a run.
+        gradient: the flat vector of gradients after a run.
+    """
+
+    def __init__(self, plan: Plan, layout: Layout) -> None:
+        """Place all arrays and bind the kernels to them."""
+        self.plan = plan
+        self.parameters = np.zeros(layout.size, plan.dtype)
+        self.gradient = np.zeros(layout.size if plan.backward else 0, plan.dtype)
+        self._views = layout.views(self.parameters)
+        self._gradients = layout.views(self.gradient) if plan.backward else {}
+        # Gradients that no kernel writes, or several, which add.
+        uses = Counter(array for step in plan.backward for _, array in step.parameters)
+        self._cleared = {name: view for name, view in self._gradients.items() if uses[name] != 1}
+        self._placing = Placing(plan)
+        self._arrays = self._placing.arena.allocate()
+        self._scratch = np.zeros(max((_scratch_bytes(stage) for stage in plan.stages), default=0), np.uint8)
+        self._seeds = [self._arrays[cotangent(name)] for name in plan.losses] if plan.backward else []
+        self._converted: set[str] = set()
+        self._forward: list[Call] = []
+        back: list[list[Call]] = []
+        for number, stage in enumerate(plan.stages):
+            forward, backward = self._bind(number, stage)
+            self._forward += forward
+            back.append(backward)
+        self._backward = [call for calls in reversed(back) for call in calls]
+
+    @property
+    def bytes(self) -> int:
+        """The memory that it holds: arrays, scratch, parameters and gradient."""
+        return self._placing.arena.bytes + self._scratch.nbytes + self.parameters.nbytes + self.gradient.nbytes
+
+    def load(self, parameters: Array, inputs: Mapping[str, Array]) -> None:
+        """Take over parameters and inputs."""
+        self.parameters[...] = parameters
+        for name in self.plan.inputs:
+            self._placing.lies[name].pack(inputs[name], self._arrays[name])
+
+    def forward(self) -> None:
+        """Compute the arrays that were asked for."""
+        for call in self._forward:
+            call()
+
+    def backward(self, scale: float) -> None:
+        """Compute gradients of `scale` times the loss, after `forward`."""
+        for view in self._cleared.values():
+            view.fill(0)
+        for seed in self._seeds:
+            seed.fill(scale)
+        for call in self._backward:
+            call()
+
+    def value(self, name: str, out: Array) -> None:
+        """Copy an array that was asked for to `out`."""
+        self._placing.lies[name].unpack(self._arrays[name], out)
+
+    def input_gradient(self, name: str, out: Array) -> None:
+        """Copy the gradient of a graph input that was asked for to `out`."""
+        if cotangent(name) in self._arrays:
+            self._placing.lies[name].unpack(self._arrays[cotangent(name)], out)
+        else:
+            out.fill(0)
+
+    def losses(self) -> list[float]:
+        """The value of each loss."""
+        return [float(self._arrays[name]) for name in self.plan.losses]
+
+    def _bind(self, number: int, stage: Stage) -> tuple[list[Call], list[Call]]:
+        """The calls of a stage, forward and back."""
+        before: list[Call] = []
+        given = [{name: self._views[array] for name, array in step.parameters} for step in stage.steps]
+        for name, source in stage.steps[0].sources:
+            layout, stored = wanted_layout(stage, name), self._placing.lies[source]
+            place = self._placing.place(source, layout)
+            if place != source and place not in self._converted:
+                before.append(
+                    partial(_rearrange, self._arrays[source], stored, self._arrays[place], layout, np.empty(self.plan.shapes[source], self.plan.dtype))
+                )
+                self._converted.add(place)
+            given[0][name] = self._arrays[place]
+        outputs = {name: self._arrays[array] for name, array, _ in stage.steps[-1].outputs}
+        cotangents: dict[str, Array] = {}
+        gradients: list[dict[str, Array]] = [{} for _ in stage.steps]
+        after: list[Call] = []
+        if stage.chain.learns:
+            cotangents = {name: self._arrays[cotangent(array)] for name, array, _ in stage.steps[-1].outputs}
+            for name, route in self._placing.routes[number].items():
+                gradients[0][name] = self._arrays[route.written]
+                after += self._bring(stage, route.written, route.source, first=route.first)
+            for step, wanted, into in zip(stage.steps, stage.chain.wanted, gradients, strict=True):
+                for name, array in step.parameters:
+                    if name in wanted:
+                        target = self._gradients[array]
+                        into[name] = np.empty_like(target) if array in self._cleared else target
+                        if into[name] is not target:
+                            after.append(partial(np.add, target, into[name], out=target))
+        arrays = Arrays(tuple(given), outputs, cotangents, tuple(gradients), self._buffers(stage))
+        forward, backward = stage.kernel.bind(arrays)
+        silent = [partial(self._arrays[cotangent(array)].fill, 0) for array in self._placing.silent.get(number, ())]
+        return [*before, forward], [*silent, backward, *after] if backward is not None else []
+
+    def _bring(self, stage: Stage, written: str, source: str, *, first: bool) -> list[Call]:
+        """The calls that bring a gradient from where a kernel left it to where it belongs."""
+        target, stored = self._arrays[cotangent(source)], self._placing.lies[source]
+        if written == cotangent(source):
+            return []
+        made = self._arrays[written]
+        if stage.taken == stored:
+            return [partial(np.add, target, made, out=target)]
+        plain = np.empty(self.plan.shapes[source], self.plan.dtype)
+        if first:
+            return [partial(_rearrange, made, stage.taken, target, stored, plain)]
+        moved = self._arrays[f"{written} as {stored.name}"]
+        return [partial(_rearrange, made, stage.taken, moved, stored, plain), partial(np.add, target, moved, out=target)]
+
+    def _buffers(self, stage: Stage) -> dict[str, Array]:
+        found, offset = {}, 0
+        for name, buffer in stage.kernel.buffers().items():
+            if buffer.kept:
+                found[name] = self._arrays[own(stage, name)]
+            else:
+                size = math.prod(buffer.shape) * np.dtype(buffer.dtype).itemsize
+                found[name] = self._scratch[offset : offset + size].view(buffer.dtype).reshape(buffer.shape)
+                offset += _lines(buffer)
+        return found
+
+
+def _rearrange(given: Array, layout: MemoryLayout, out: Array, wanted: MemoryLayout, plain: Array) -> None:
+    """Write an array in another layout; `plain` is room for the way between."""
+    if wanted.name == "plain":
+        layout.unpack(given, out)
+    elif layout.name == "plain":
+        wanted.pack(given, out)
+    else:
+        layout.unpack(given, plain)
+        wanted.pack(plain, out)
+
+
+def _lines(buffer: Buffer) -> int:
+    return -(-math.prod(buffer.shape) * int(np.dtype(buffer.dtype).itemsize) // ALIGNMENT) * ALIGNMENT
+
+
+def _scratch_bytes(stage: Stage) -> int:
+    return sum(_lines(buffer) for buffer in stage.kernel.buffers().values() if not buffer.kept)

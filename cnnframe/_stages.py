@@ -1,0 +1,105 @@
+"""Which kernel serves which nodes of a plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ._kernel import Chain, Kernel, Reference
+from ._memory import PLAIN, MemoryLayout
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ._plan import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Some nodes, one feeding the next, and the kernel that serves them.
+
+    Attributes:
+        steps: the nodes.
+        chain: what the kernel was asked.
+        kernel: made for it.
+        taken: the layout of the inputs.
+        left: the layout of the outputs.
+        declined: what other kernels said that match: name and reason.
+    """
+
+    steps: tuple[Step, ...]
+    chain: Chain
+    kernel: Kernel
+    taken: MemoryLayout
+    left: MemoryLayout
+    declined: tuple[tuple[str, str], ...]
+
+
+def choose(steps: Sequence[Step], kernels: Sequence[type[Kernel]], dtype: np.dtype[Any], kept: frozenset[str]) -> tuple[Stage, ...]:
+    """Serve every node by the kernel of the highest rank that takes it, with as many of its followers as that kernel fuses.
+
+    Args:
+        steps: the nodes in order.
+        kernels: the kernels that there are.
+        dtype: the element type.
+        kept: arrays that are asked for, so that they must come out of a kernel.
+    """
+    ranked: list[type[Kernel]] = [*sorted(kernels, key=lambda kernel: -kernel.rank), Reference]
+    readers = Counter(source for step in steps for _, source in step.sources)
+    following = {step.sources[0][1]: step for step in steps if len(step.sources) == 1}
+    lies: dict[str, MemoryLayout] = {}
+    stages: list[Stage] = []
+    done: set[str] = set()
+    for step in steps:
+        if step.node in done:
+            continue
+        stage = _serve(_run(step, following, readers, kept), ranked, dtype, lies)
+        stages.append(stage)
+        done.update(served.node for served in stage.steps)
+        lies.update((array, stage.left) for _, array, _ in stage.steps[-1].outputs)
+    return tuple(stages)
+
+
+def _run(step: Step, following: Mapping[str, Step], readers: Mapping[str, int], kept: frozenset[str]) -> list[Step]:
+    """The node with all that follow it one by one."""
+    run = [step]
+    while len(run[-1].outputs) == 1:
+        ((_, array, _),) = run[-1].outputs
+        after = following.get(array)
+        if after is None or readers[array] != 1 or array in kept:
+            break
+        run.append(after)
+    return run
+
+
+def _serve(run: Sequence[Step], ranked: Sequence[type[Kernel]], dtype: np.dtype[Any], lies: Mapping[str, MemoryLayout]) -> Stage:
+    declined: list[tuple[str, str]] = []
+    ops = [step.op for step in run]
+    given = next((lies.get(source, PLAIN) for name, source in run[0].sources if name in run[0].op.declaration.inputs), PLAIN)
+    for kernel in ranked:
+        count = kernel.matches(ops)
+        if not count:
+            continue
+        steps = tuple(run[:count])
+        chain = _chain(steps, dtype)
+        why = kernel.declines(chain)
+        if why:
+            declined.append((kernel.name, why))
+            continue
+        taken, left = kernel.layouts(chain, given)
+        return Stage(steps, chain, kernel(chain, taken, left), taken, left, tuple(declined))
+    raise AssertionError(run[0].node)
+
+
+def _chain(steps: tuple[Step, ...], dtype: np.dtype[Any]) -> Chain:
+    fed = [frozenset[str](), *(frozenset(name for name, _ in step.sources) for step in steps[1:])]
+    return Chain(
+        tuple(step.node for step in steps),
+        tuple(step.op for step in steps),
+        tuple(step.shapes for step in steps),
+        {name: shape for name, _, shape in steps[-1].outputs},
+        dtype,
+        tuple(step.wanted - inner for step, inner in zip(steps, fed, strict=True)),
+    )

@@ -1,0 +1,169 @@
+"""A question to a network for one size of batch: in parts that fit a cache, on as many threads as there are parts for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
+from functools import cache
+from itertools import accumulate, pairwise
+from typing import Any
+
+import numpy as np
+
+from ._op import Array
+from ._parameters import Layout
+from ._plan import Plan
+from ._program import Program
+
+CACHE = 2**21
+"""Bytes of arrays that a part of a batch may take, about what the caches of a core hold."""
+
+LEAST = 16
+"""A batch with fewer entries is computed by one thread: waking another costs more."""
+
+
+def default_threads() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Work:
+    """Programs for the parts of a batch, and the threads that run them.
+
+    The same number of threads gives the same bits: which entries a part has, and the order in which parts are added
+    up, follow from the size of the batch.
+
+    Attributes:
+        batch: its size.
+        whole: the plan of the whole batch.
+        plan: the plan of the largest part.
+        parts: for each thread the sizes of its parts.
+    """
+
+    def __init__(self, make: Callable[[int], Plan], layout: Layout, batch: int, threads: int, pool: Callable[[], ThreadPoolExecutor]) -> None:
+        """Divide a batch; `make` plans for a part of a given size."""
+        whole = self.whole = make(batch)
+        self.batch = batch
+        self.parts = divide(batch, per_entry(whole), threads) if whole.apart and batch > 1 else ((batch,),)
+        self.plan = whole if self.parts == ((batch,),) else make(max(map(max, self.parts)))
+        self._pool = pool
+        self._programs: list[list[Program]] = []
+        for sizes in self.parts:
+            mine = {size: Program(self.plan if size == self.plan.batch else make(size), layout) for size in sorted(set(sizes), reverse=True)}
+            self._programs.append([mine[size] for size in sizes])
+        ends = list(accumulate((size for sizes in self.parts for size in sizes), initial=0))
+        spans = iter([slice(*pair) for pair in pairwise(ends)])
+        self._spans = [[next(spans) for _ in sizes] for sizes in self.parts]
+        self._sums = [np.empty_like(mine[0].gradient) if len(mine) > 1 else mine[0].gradient for mine in self._programs]
+        self._shapes = {name: whole.shapes[name] for name in (*whole.targets, *whole.wanted_inputs)}
+
+    @property
+    def bytes(self) -> int:
+        """The memory that it holds."""
+        programs = {id(program): program for mine in self._programs for program in mine}
+        sums = [total for total, mine in zip(self._sums, self._programs, strict=True) if len(mine) > 1]
+        return sum(program.bytes for program in programs.values()) + sum(total.nbytes for total in sums)
+
+    def values(self, parameters: Array, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The arrays that are asked for, new ones; losses are summed over the parts."""
+        plan = self.plan
+        found = {name: np.empty(self._shapes[name], plan.dtype) for name in plan.targets}
+        one = len(self.parts) == len(self.parts[0]) == 1
+
+        def run(worker: int) -> list[list[float]]:
+            losses = []
+            for program, span in zip(self._programs[worker], self._spans[worker], strict=True):
+                program.load(parameters, self._part(inputs, span, one=one))
+                program.forward()
+                losses.append(program.losses())
+                for name in plan.targets:
+                    if one or name in plan.batched:
+                        program.value(name, found[name] if one else found[name][span])
+            return losses
+
+        parts = [losses for worker in self._each(run) for losses in worker]
+        for name, values in zip(plan.losses, zip(*parts, strict=True), strict=True):
+            if name in found and not one:
+                found[name][...] = sum(values)
+        return found
+
+    def gradients(self, parameters: Array, inputs: Mapping[str, Array], scale: float, out: Array) -> tuple[float, dict[str, Array]]:
+        """The sum of the losses, and the gradients of the inputs that are asked for; those of the parameters go to `out`."""
+        plan = self.plan
+        found = {name: np.empty(self._shapes[name], plan.dtype) for name in plan.wanted_inputs}
+        one = len(self.parts) == len(self.parts[0]) == 1
+
+        def run(worker: int) -> list[float]:
+            total, mine = self._sums[worker], self._programs[worker]
+            losses = []
+            for number, (program, span) in enumerate(zip(mine, self._spans[worker], strict=True)):
+                program.load(parameters, self._part(inputs, span, one=one))
+                program.forward()
+                program.backward(scale)
+                losses += program.losses()
+                for name, array in found.items():
+                    program.input_gradient(name, array if one else array[span])
+                if len(mine) > 1:
+                    np.copyto(total, program.gradient) if not number else np.add(total, program.gradient, out=total)
+            return losses
+
+        losses = [loss for worker in self._each(run) for loss in worker]
+        np.copyto(out, self._sums[0])
+        for other in self._sums[1:]:
+            np.add(out, other, out=out)
+        return sum(losses), found
+
+    def _part(self, inputs: Mapping[str, Array], span: slice, *, one: bool) -> Mapping[str, Array]:
+        return inputs if one else {name: inputs[name][span] if name in self.plan.batched else inputs[name] for name in self.plan.inputs}
+
+    def _each(self, run: Callable[[int], Any]) -> list[Any]:
+        """The answers of all threads, in order; the first part of the work is this thread's."""
+        if len(self.parts) == 1:
+            return [run(0)]
+        with _alone():
+            # In this thread's context, where settings of NumPy are.
+            others: list[Future[Any]] = [self._pool().submit(copy_context().run, run, worker) for worker in range(1, len(self.parts))]
+            try:
+                mine = run(0)
+            finally:
+                # Whatever happens, nobody works on when this returns.
+                answers = [other.exception() or other.result() for other in others]
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return [mine, *answers]
+
+
+def per_entry(plan: Plan) -> float:
+    """Bytes that an entry of the batch takes, about: every array and its cotangent."""
+    made = sum(int(np.prod(shape)) for step in plan.steps for _, _, shape in step.outputs)
+    return (2 if plan.backward else 1) * made * plan.dtype.itemsize / max(plan.batch, 1)
+
+
+def divide(batch: int, bytes_each: float, threads: int) -> tuple[tuple[int, ...], ...]:
+    """The parts of a batch, by thread: of about the same size, and small enough for a cache."""
+    workers = min(threads, batch) if batch >= LEAST else 1
+    most = max(int(CACHE / max(bytes_each, 1.0)), 1)
+    return tuple(_even(mine, -(-mine // most)) for mine in _even(batch, workers))
+
+
+def _even(count: int, parts: int) -> tuple[int, ...]:
+    return tuple(count // parts + (number < count % parts) for number in range(parts))
+
+
+def _alone() -> AbstractContextManager[Any]:
+    """Hold matrix products to one thread each: two pools on the same processors wait for each other."""
+    controller = _blas()
+    return controller.limit(limits=1, user_api="blas") if controller else nullcontext()
+
+
+@cache
+def _blas() -> Any:
+    try:
+        from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped] # it has no types
+    except ImportError:
+        return None
+    return ThreadpoolController()

@@ -1,0 +1,124 @@
+"""Kernels are judged like the operations that they serve: by the same cases and the same truths, which are worked out once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+
+from cnnframe import BATCH_LAST, PLAIN, Kernel, MemoryLayout, Op, Registry, UnknownNameError
+from cnnframe._errors import nearest
+from cnnframe._served import chain_of, served
+
+from .._target import target
+from ._bench import Bench, Check, Settings
+from ._calls import BEAT
+from ._cases import Case
+from ._coverage import sample
+from ._oracle import Oracle
+from ._run import KINDS, bench_of, gather_from, replay, report, target_of
+from ._twin import LEFT_OUT, Twin
+from ._verdict import Evidence, Report
+
+BETWEEN = "@"
+"""Stands between the names of an operation and of a kernel."""
+
+LAYOUTS = (PLAIN, BATCH_LAST)
+"""How the arrays of a network may lie when a kernel meets them."""
+
+SAME = "what it says is of the operation, not of a kernel"
+
+
+class Served(Twin):
+    """The cases of an operation, put to a kernel; smaller ones are looked for where it fails."""
+
+    def oracle(self, case: Case) -> Oracle:
+        """The original's, with a second opinion about refutations."""
+        found = super().oracle(case)
+        found.hasty = False
+        return found
+
+    def judge(self, check: Check, cases: Iterable[Case], evidence: Evidence) -> Counter[str]:
+        """As for an operation of its own.
+
+        Raises:
+            Refutation: at the smallest case that was found.
+        """
+        return Bench.judge(self, check, cases, evidence)
+
+
+def resolve(name: str, registry: Registry) -> tuple[type[Op], type[Kernel] | None]:
+    """The operation that a name says, and the kernel behind an @.
+
+    Raises:
+        UnknownNameError: there is no such operation or kernel, or the kernel is for others.
+    """
+    first, between, second = name.partition(BETWEEN)
+    cls = target(first, registry)
+    if not between:
+        return cls, None
+    known = {kernel.name: kernel for kernel in serving(cls, registry.kernels)}
+    if second not in known:
+        raise UnknownNameError(f"no kernel {second!r} serves {cls.name}; {nearest(second, known)}")
+    return cls, known[second]
+
+
+def serving(cls: type[Op], kernels: Iterable[type[Kernel]]) -> list[type[Kernel]]:
+    """The kernels that serve an operation by itself."""
+    return [kernel for kernel in kernels if kernel.matches([sample(cls)]) == 1]
+
+
+def with_kernels(registry: Registry) -> list[str]:
+    """Every operation, and behind each the kernels that serve it, by the names that `resolve` knows."""
+    return [
+        name
+        for operation, cls in registry.operations().items()
+        for name in (operation, *(f"{operation}{BETWEEN}{kernel.name}" for kernel in serving(cls, registry.kernels)))
+    ]
+
+
+def verify_kernel(
+    cls: type[Op],
+    kernel: type[Kernel],
+    run: Settings = Settings(),  # noqa: B008 # an immutable value
+    left_out: Mapping[str, str] = MappingProxyType({}),
+) -> Report:
+    """Judge a kernel in every layout in which it may meet its arrays; `left_out` are kinds of evidence that are open, and why."""
+    original = bench_of(cls, run)
+    benches = [Served(original, served(cls, kernel, layout)) for layout in _layouts(original, kernel)]
+    evidence = []
+    for kind in KINDS:
+        found = Evidence(kind, absent=SAME if kind in LEFT_OUT else "", doubt=left_out.get(kind, ""))
+        BEAT.get()(f"{kind}: ")
+        for bench in benches:
+            if found.state == "verified":
+                gather_from(bench, found)
+        found.notes = list(dict.fromkeys(found.notes))
+        evidence.append(found)
+    return replace(report(cls, evidence), kernel=kernel.name, target=f"{target_of(cls)}{BETWEEN}{kernel.name}")
+
+
+def replay_kernel(cls: type[Op], kernel: type[Kernel], text: str) -> Report:
+    """Judge one case of a kernel that a report printed: in every layout, until one refutes it.
+
+    Raises:
+        DataError: the text is no such case.
+    """
+    found = (replay(served(cls, kernel, layout), text) for layout in LAYOUTS)
+    first = next(found)
+    return first if first.verdict == "refuted" else next(found)
+
+
+def _layouts(bench: Bench, kernel: type[Kernel]) -> list[MemoryLayout]:
+    """The layouts that make a difference to it."""
+    case = next(iter((*bench.box, *bench.drawn)), None)
+    if case is None:
+        return [PLAIN]
+    chain = chain_of(case.op, case.shapes, np.dtype(case.dtype))
+    found: dict[object, MemoryLayout] = {}
+    for layout in LAYOUTS:
+        found.setdefault(kernel.layouts(chain, layout), layout)
+    return list(found.values())

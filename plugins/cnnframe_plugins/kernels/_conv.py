@@ -1,0 +1,137 @@
+"""Convolution as one matrix product of kernels and windows, the batch innermost, so that nothing is transposed (Bouvrie 2006, section 3.1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from cnnframe import BATCH_LAST, Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
+
+from .._windows import Geometry
+from ..conv import Conv
+
+
+class ConvKernel(Kernel):
+    """Windows are copied once and serve both the output and the kernel's gradient; the input's gradient is scattered, tap by tap."""
+
+    name = "numpy_conv"
+    keeps = frozenset()
+
+    @classmethod
+    def matches(cls, ops: Sequence[Op]) -> int:
+        """A convolution."""
+        return int(type(ops[0]) is Conv)
+
+    @classmethod
+    def layouts(cls, chain: Chain, given: MemoryLayout) -> tuple[MemoryLayout, MemoryLayout]:  # noqa: ARG003 # it has its own
+        """The batch last."""
+        return BATCH_LAST, BATCH_LAST
+
+    def __init__(self, chain: Chain, taken: MemoryLayout, left: MemoryLayout) -> None:
+        """Work out the sizes."""
+        super().__init__(chain, taken, left)
+        (op,) = chain.ops
+        assert isinstance(op, Conv)  # noqa: S101 # `matches` saw to it
+        self.op = op
+        self.geometry = Geometry(op.size, op.stride, op.padding, op.dilation)
+        self.batch, self.maps_in, *maps = chain.given[0]["x"]
+        self.maps = tuple(maps)
+        self.padded = tuple(m + 2 * p for m, p in zip(maps, op.padding, strict=True))
+        self.output = self.geometry.output(maps)
+        self.fan = self.maps_in // op.groups
+
+    def buffers(self) -> Mapping[str, Buffer]:
+        """The windows, the padded input, the kernel as it lies over the map."""
+        dtype = self.chain.dtype
+        windows = (self.maps_in, *self.op.size, *self.output, self.batch)
+        found = {"windows": Buffer(windows, dtype, kept=True), "kernel": Buffer((self.op.maps, self.fan, *self.op.size), dtype, kept=True)}
+        if any(self.op.padding):
+            found["padded"] = Buffer((self.maps_in, *self.padded, self.batch), dtype)
+        if self.chain.wanted[0]:
+            found["slope"] = Buffer((self.op.maps, self.fan, *self.op.size), dtype)
+        if "x" in self.chain.wanted[0]:
+            found["pieces"] = Buffer(windows, dtype)
+        return found
+
+    def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
+        """Bind to the arrays of a plan."""
+        op, buffers, dims = self.op, arrays.buffers, self.op.dims
+        x, k, b, y = arrays.given[0]["x"], arrays.given[0]["k"], arrays.given[0]["b"], arrays.outputs["y"]
+        flip = tuple(slice(None, None, -1 if op.orientation == "convolution" else 1) for _ in range(dims))
+        source = buffers.get("padded", x)
+        inner = source[(slice(None), *(slice(p, p + m) for p, m in zip(op.padding, self.maps, strict=True)))]
+        windows, kernel, view = buffers["windows"], buffers["kernel"], self._windows(source)
+        oriented = k[(..., *flip)]
+        column = b.reshape(-1, 1)
+        groups = range(op.groups)
+        rows = self._split(windows.reshape(self.maps_in * self.geometry.area, -1), self.fan * self.geometry.area)
+        weights = self._split(kernel.reshape(op.maps, -1), op.maps // op.groups)
+        flat = y.reshape(op.maps, -1)
+        made = self._split(flat, op.maps // op.groups)
+
+        def forward() -> None:
+            if source is not x:
+                source.fill(0)
+                np.copyto(inner, x)
+            np.copyto(windows, view)
+            np.copyto(kernel, oriented)
+            for g in groups:
+                np.matmul(weights[g], rows[g], out=made[g])
+            np.add(flat, column, out=flat)
+
+        wanted = self.chain.wanted[0]
+        if not wanted:
+            return forward, None
+        into = arrays.gradients[0]
+        dy = arrays.cotangents["y"].reshape(op.maps, -1)
+        cotangents = self._split(dy, op.maps // op.groups)
+        slope = buffers["slope"]
+        slopes = self._split(slope.reshape(op.maps, -1), op.maps // op.groups)
+        scatter = self._scatter(arrays, weights, cotangents) if "x" in wanted else None
+
+        def backward() -> None:
+            if "b" in into:
+                np.sum(dy, axis=1, out=into["b"])
+            if "k" in into:
+                for g in groups:
+                    np.matmul(cotangents[g], rows[g].T, out=slopes[g])
+                np.copyto(into["k"], slope[(..., *flip)])
+            if scatter is not None:
+                scatter()
+
+        return forward, backward
+
+    def _windows(self, x: Array) -> Array:
+        """View x (maps in, *padded, n) as (maps in, *size, *output, n)."""
+        maps, *space, batch = x.strides
+        taps = [d * step for d, step in zip(self.op.dilation, space, strict=True)]
+        moves = [s * step for s, step in zip(self.op.stride, space, strict=True)]
+        return as_strided(x, (self.maps_in, *self.op.size, *self.output, self.batch), (maps, *taps, *moves, batch), writeable=False)
+
+    def _scatter(self, arrays: Arrays, weights: Sequence[Array], cotangents: Sequence[Array]) -> Call:
+        """One matrix product, then one strided addition for each kernel entry (the adjoint of `_windows`)."""
+        dx, pieces = arrays.gradients[0]["x"], arrays.buffers["pieces"]
+        target = arrays.buffers.get("padded", dx)
+        inner = target[(slice(None), *(slice(p, p + m) for p, m in zip(self.op.padding, self.maps, strict=True)))]
+        parts = self._split(pieces.reshape(self.maps_in * self.geometry.area, -1), self.fan * self.geometry.area)
+        places = [(target[self.geometry.reads(tap, self.output)[1:]], pieces[(slice(None), *tap)]) for tap in self.geometry.taps()]
+
+        def scatter() -> None:
+            for weight, cotangent, part in zip(weights, cotangents, parts, strict=True):
+                np.matmul(weight.T, cotangent, out=part)
+            target.fill(0)
+            for place, piece in places:
+                np.add(place, piece, out=place)
+            if target is not dx:
+                np.copyto(dx, inner)
+
+        return scatter
+
+    @staticmethod
+    def _split(array: Any, rows: int) -> list[Array]:
+        """Blocks of rows."""
+        return [array[start : start + rows] for start in range(0, math.ceil(len(array) / rows) * rows, rows)]

@@ -1,0 +1,115 @@
+"""The activations of the box, written into the memory of the plan; the derivative is taken from the output (Bouvrie 2006, section 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnframe import Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
+
+from ..activations import Identity, Logistic, ReLU, ScaledTanh
+
+Value = Callable[[Any, Array, Array, Array], None]
+"""(operation, x, y, room): write y."""
+Slope = Callable[[Any, Array, Array, Array, Array], None]
+"""(operation, y, dy, dx, room): write dx."""
+
+
+def _scaled_tanh(op: ScaledTanh, x: Array, y: Array, room: Array) -> None:  # noqa: ARG001 # needs none
+    np.multiply(x, op.b, out=y)
+    np.tanh(y, out=y)
+    np.multiply(y, op.a, out=y)
+
+
+def _scaled_tanh_back(op: ScaledTanh, y: Array, dy: Array, dx: Array, room: Array) -> None:
+    np.divide(y, op.a, out=room)
+    np.subtract(1, room, out=dx)
+    np.add(room, 1, out=room)
+    np.multiply(dx, room, out=dx)
+    np.multiply(dx, op.a * op.b, out=dx)
+    np.multiply(dx, dy, out=dx)
+
+
+def _logistic(op: Logistic, x: Array, y: Array, room: Array) -> None:
+    # exp(min(x, 0)) / (1 + exp(-|x|)): no overflow, no cancellation, and NumPy's exp is many times faster than SciPy's expit.
+    np.multiply(x, op.beta, out=y)
+    np.minimum(y, 0, out=room)
+    np.exp(room, out=room)
+    np.abs(y, out=y)
+    np.negative(y, out=y)
+    np.exp(y, out=y)
+    np.add(y, 1, out=y)
+    np.divide(room, y, out=y)
+
+
+def _logistic_back(op: Logistic, y: Array, dy: Array, dx: Array, room: Array) -> None:  # noqa: ARG001 # needs none
+    np.subtract(1, y, out=dx)
+    np.multiply(dx, y, out=dx)
+    np.multiply(dx, op.beta, out=dx)
+    np.multiply(dx, dy, out=dx)
+
+
+def _relu(op: ReLU, x: Array, y: Array, room: Array) -> None:  # noqa: ARG001 # needs none
+    np.maximum(x, 0, out=y)
+
+
+def _relu_back(op: ReLU, y: Array, dy: Array, dx: Array, room: Array) -> None:  # noqa: ARG001 # has no hyperparameters
+    np.greater(y, 0, out=room)
+    np.multiply(dy, room, out=dx)
+
+
+def _identity(op: Identity, x: Array, y: Array, room: Array) -> None:  # noqa: ARG001 # nothing to do
+    np.copyto(y, x)
+
+
+def _identity_back(op: Identity, y: Array, dy: Array, dx: Array, room: Array) -> None:  # noqa: ARG001 # nothing to do
+    np.copyto(dx, dy)
+
+
+FUNCTIONS: Mapping[type[Op], tuple[Value, Slope]] = {
+    ScaledTanh: (_scaled_tanh, _scaled_tanh_back),
+    Logistic: (_logistic, _logistic_back),
+    ReLU: (_relu, _relu_back),
+    Identity: (_identity, _identity_back),
+}
+
+
+class PointwiseKernel(Kernel):
+    """An activation with a derivative that its output tells, in whatever layout the array lies."""
+
+    name = "numpy_pointwise"
+    keeps = frozenset({"outputs"})
+
+    @classmethod
+    def matches(cls, ops: Sequence[Op]) -> int:
+        """An activation that it knows."""
+        return int(type(ops[0]) in FUNCTIONS)
+
+    @classmethod
+    def layouts(cls, chain: Chain, given: MemoryLayout) -> tuple[MemoryLayout, MemoryLayout]:  # noqa: ARG003 # any chain
+        """As the array lies."""
+        return given, given
+
+    def buffers(self) -> Mapping[str, Buffer]:
+        """Room for one array."""
+        return {"room": Buffer(self.left.shape(self.chain.outputs["y"]), self.chain.dtype)}
+
+    def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
+        """Bind to the arrays of a plan."""
+        (op,) = self.chain.ops
+        value, slope = FUNCTIONS[type(op)]
+        x, y, room = arrays.given[0]["x"], arrays.outputs["y"], arrays.buffers["room"]
+
+        def forward() -> None:
+            value(op, x, y, room)
+
+        if not self.chain.learns:
+            return forward, None
+        dy, dx = arrays.cotangents["y"], arrays.gradients[0]["x"]
+
+        def backward() -> None:
+            slope(op, y, dy, dx, room)
+
+        return forward, backward

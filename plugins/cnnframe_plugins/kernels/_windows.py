@@ -1,0 +1,181 @@
+"""Subsampling and pooling, in whatever layout the map lies: window by window, one pass for each entry of a window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnframe import BATCH_LAST, PLAIN, Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
+
+from .._windows import Geometry
+from ..pooling import MaxPool, MeanPool
+from ..subsample import Subsample
+
+
+class _Windowed(Kernel):
+    """What the three share: taps over a map, whose batch may be the first axis or the last."""
+
+    keeps = frozenset()
+
+    @classmethod
+    def layouts(cls, chain: Chain, given: MemoryLayout) -> tuple[MemoryLayout, MemoryLayout]:  # noqa: ARG003 # any chain
+        """Maps as they come, if it knows the layout."""
+        known = given if given == BATCH_LAST else PLAIN
+        return known, known
+
+    def __init__(self, chain: Chain, taken: MemoryLayout, left: MemoryLayout) -> None:
+        """Work out the windows."""
+        super().__init__(chain, taken, left)
+        self.op: Any = chain.ops[0]
+        self.geometry = Geometry.plain(self.op.size, getattr(self.op, "stride", self.op.size))
+        self.made = left.shape(chain.outputs["y"])
+
+    def pieces(self, x: Array) -> list[Array]:
+        """For each entry of a window the view of x that has it for every window."""
+        last = self.taken == BATCH_LAST
+        output = self.made[1:-1] if last else self.made[2:]
+        return [x[self.geometry.reads(tap, output)[last:]] for tap in self.geometry.taps()]
+
+
+class SubsampleKernel(_Windowed):
+    """u = beta down(x) + b; the down-sampled map is kept (section 3.2)."""
+
+    name = "numpy_subsample"
+
+    @classmethod
+    def matches(cls, ops: Sequence[Op]) -> int:
+        """A subsampling layer."""
+        return int(type(ops[0]) is Subsample)
+
+    def buffers(self) -> Mapping[str, Buffer]:
+        """The down-sampled map, and room for a product."""
+        return {"down": Buffer(self.made, self.chain.dtype, kept=True), "room": Buffer(self.made, self.chain.dtype)}
+
+    def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
+        """Bind to the arrays of a plan."""
+        given, y, down, room = arrays.given[0], arrays.outputs["y"], arrays.buffers["down"], arrays.buffers["room"]
+        first, *others = self.pieces(given["x"])
+        maps = 0 if self.taken == BATCH_LAST else 1
+        column = (-1, *(1,) * (y.ndim - 1 - maps))
+        axes = tuple(axis for axis in range(y.ndim) if axis != maps)
+        beta, b = given["beta"].reshape(column), given["b"].reshape(column)
+
+        def forward() -> None:
+            np.copyto(down, first)
+            for piece in others:
+                np.add(down, piece, out=down)
+            np.multiply(down, beta, out=y)
+            np.add(y, b, out=y)
+
+        if not self.chain.learns:
+            return forward, None
+        dy, into = arrays.cotangents["y"], arrays.gradients[0]
+        targets = self.pieces(into["x"]) if "x" in into else []
+
+        def backward() -> None:
+            if "b" in into:
+                np.sum(dy, axis=axes, out=into["b"])
+            if "beta" in into:
+                np.multiply(dy, down, out=room)
+                np.sum(room, axis=axes, out=into["beta"])
+            if targets:
+                np.multiply(dy, beta, out=room)
+                for target in targets:
+                    np.copyto(target, room)
+
+        return forward, backward
+
+
+class MeanPoolKernel(_Windowed):
+    """The mean of each window."""
+
+    name = "numpy_mean_pool"
+
+    @classmethod
+    def matches(cls, ops: Sequence[Op]) -> int:
+        """A mean pooling layer."""
+        return int(type(ops[0]) is MeanPool)
+
+    def buffers(self) -> Mapping[str, Buffer]:
+        """Room for a share."""
+        return {"room": Buffer(self.made, self.chain.dtype)}
+
+    def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
+        """Bind to the arrays of a plan."""
+        y, room, area = arrays.outputs["y"], arrays.buffers["room"], self.geometry.area
+        first, *others = self.pieces(arrays.given[0]["x"])
+
+        def forward() -> None:
+            np.copyto(y, first)
+            for piece in others:
+                np.add(y, piece, out=y)
+            np.divide(y, area, out=y)
+
+        if not self.chain.learns:
+            return forward, None
+        dy, dx = arrays.cotangents["y"], arrays.gradients[0]["x"]
+        targets = self.pieces(dx)
+
+        def backward() -> None:
+            dx.fill(0)
+            np.divide(dy, area, out=room)
+            for target in targets:
+                np.add(target, room, out=target)
+
+        return forward, backward
+
+
+class MaxPoolKernel(_Windowed):
+    """The maximum of each window; its place is kept, of equal ones the first."""
+
+    name = "numpy_max_pool"
+
+    @classmethod
+    def matches(cls, ops: Sequence[Op]) -> int:
+        """A max pooling layer."""
+        return int(type(ops[0]) is MaxPool)
+
+    def buffers(self) -> Mapping[str, Buffer]:
+        """Which entry of each window is the maximum, and room for comparisons."""
+        number = np.min_scalar_type(self.geometry.area - 1)
+        return {
+            "chosen": Buffer(self.made, number, kept=True),
+            "better": Buffer(self.made, np.bool_),
+            "finite": Buffer(self.made, np.bool_),
+            "room": Buffer(self.made, self.chain.dtype),
+        }
+
+    def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
+        """Bind to the arrays of a plan."""
+        y, buffers = arrays.outputs["y"], arrays.buffers
+        chosen, better, finite, room = (buffers[name] for name in ("chosen", "better", "finite", "room"))
+        first, *others = self.pieces(arrays.given[0]["x"])
+
+        def forward() -> None:
+            np.copyto(y, first)
+            chosen.fill(0)
+            for number, piece in enumerate(others, 1):
+                # Larger, or the first NaN: a NaN is not <= anything, equals not itself, and is replaced by nothing.
+                np.less_equal(piece, y, out=better)
+                np.logical_not(better, out=better)
+                np.equal(y, y, out=finite)
+                np.logical_and(better, finite, out=better)
+                np.copyto(y, piece, where=better)
+                np.copyto(chosen, number, where=better)
+
+        if not self.chain.learns:
+            return forward, None
+        dy, dx = arrays.cotangents["y"], arrays.gradients[0]["x"]
+        targets = self.pieces(dx)
+
+        def backward() -> None:
+            dx.fill(0)
+            for number, target in enumerate(targets):
+                np.equal(chosen, number, out=better)
+                room.fill(0)
+                np.copyto(room, dy, where=better)
+                np.add(target, room, out=target)
+
+        return forward, backward

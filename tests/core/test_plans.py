@@ -1,0 +1,278 @@
+"""Plans: which kernel serves, where arrays lie, and that none of it changes what comes out."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import cnnframe as cf
+from cnnframe import BATCH_LAST, PLAIN, Arrays, Buffer, Chain, Kernel, MemoryLayout, Op
+from cnnframe._arena import ALIGNMENT, Arena, Request
+from cnnframe._work import divide
+
+OPS = cf.load()
+make = OPS.make
+TANH = make("scaled_tanh")
+
+
+class Reversed(MemoryLayout):
+    """Every axis backwards."""
+
+    name = "reversed"
+
+    def shape(self, plain):
+        return plain
+
+    def pack(self, plain, out):
+        out[...] = np.flip(plain)
+
+    def unpack(self, packed, out):
+        out[...] = np.flip(packed)
+
+
+class TanhTwice(Kernel):
+    """Two activations in one, in a layout of its own."""
+
+    name = "tanh_twice"
+    rank = 99
+    keeps = frozenset({"inputs"})
+
+    @classmethod
+    def matches(cls, ops: Sequence[Op]) -> int:
+        return 2 if [op.name for op in ops[:2]] == ["scaled_tanh"] * 2 else 0
+
+    @classmethod
+    def declines(cls, chain: Chain) -> str:
+        return "" if chain.dtype == np.float64 else "float64 alone"
+
+    @classmethod
+    def layouts(cls, chain, given):
+        return Reversed(), Reversed()
+
+    def buffers(self) -> Mapping[str, Buffer]:
+        shape = self.chain.outputs["y"]
+        return {"between": Buffer(shape, self.chain.dtype, kept=True), "room": Buffer(shape, self.chain.dtype)}
+
+    def bind(self, arrays: Arrays):
+        first, second = self.chain.ops
+        x, y, between, room = arrays.given[0]["x"], arrays.outputs["y"], arrays.buffers["between"], arrays.buffers["room"]
+
+        def forward():
+            between[...] = first.f(x)
+            y[...] = second.f(between)
+
+        def backward():
+            room[...] = arrays.cotangents["y"] * second.df(between, second.f(between))
+            arrays.gradients[0]["x"][...] = room * first.df(x, between)
+
+        return forward, backward
+
+
+def plugin(*kernels):
+    return SimpleNamespace(__name__="mine", cnnframe_kernels=cf.hookimpl(lambda: list(kernels), specname="cnnframe_kernels"))
+
+
+def small(*layers, inputs="n 2 6 6"):
+    return cf.Graph.chain(*layers, make("flatten"), make("dense", units=3), inputs=inputs, loss=make("squared_error"))
+
+
+def question(graph, batch=5, dtype=np.float64):
+    rng = np.random.default_rng(batch)
+    return cf.Parameters.initialise(graph, dtype=dtype), {n: rng.normal(size=s).astype(dtype) for n, s in graph.shapes(batch).items() if n in graph.inputs}
+
+
+CONV = make("conv", maps=4, size=3)
+NETS = {
+    "conv, padding, groups": small(make("conv", maps=4, size=3, padding=1, groups=2), make("relu")),
+    "conv, stride and dilation": small(make("conv", maps=3, size=2, stride=2, dilation=2), TANH),
+    "subsampling": small(CONV, TANH, make("subsample", size=2), TANH),
+    "max pooling that overlaps": small(CONV, make("max_pool", size=2, stride=1), make("logistic")),
+    "mean pooling with rows left over": small(CONV, make("mean_pool", size=3, stride=3)),
+    "what has no kernel between what has one": small(CONV, make("softplus"), make("conv", maps=2, size=2), make("identity")),
+    "one dimension": cf.Graph.chain(
+        make("conv", maps=2, size=3, dims=1), TANH, make("flatten", dims=1), make("dense", units=2), inputs="n 3 7", loss=make("squared_error")
+    ),
+    "fan-out of maps": cf.Graph(
+        (
+            cf.Node("a", CONV, {"x": "x"}),
+            cf.Node("b", make("conv", maps=4, size=3, padding=1), {"x": "a"}),
+            cf.Node("c", make("add"), {"a": "a", "b": "b"}),
+            cf.Node("d", make("relu"), {"x": "c"}),
+            cf.Node("e", make("flatten"), {"x": "d"}),
+            cf.Node("loss", make("squared_error"), {"y": "e", "t": "t"}),
+        ),
+        {"x": "n 2 6 6"},
+    ),
+    "shared kernels": cf.Graph(
+        (
+            cf.Node("a", make("conv", maps=2, size=3, padding=1), {"x": "x"}, {"k": "k"}),
+            cf.Node("b", make("conv", maps=2, size=3, padding=1), {"x": "a"}, {"k": "k"}),
+            cf.Node("e", make("flatten"), {"x": "b"}),
+            cf.Node("loss", make("softmax_cross_entropy"), {"z": "e", "t": "t"}),
+        ),
+        {"x": "n 2 4 4"},
+    ),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("batch", [1, 5, 33])
+@pytest.mark.parametrize("name", NETS)
+def test_kernels_parts_and_threads_change_no_more_than_rounding(name, batch, threads, monkeypatch):
+    monkeypatch.setattr("cnnframe._work.CACHE", 20_000)
+    graph = NETS[name]
+    params, arrays = question(graph, batch)
+    plain = cf.Executor(graph, kernels=(), threads=1)
+    fast = cf.Executor(graph, threads=threads)
+    wanted = [key for key in arrays if key == "x"]
+    one, other = (run.gradients(params, wanted_inputs=wanted, **arrays) for run in (plain, fast))
+    assert one.loss == pytest.approx(other.loss, rel=1e-12)
+    assert np.allclose(one.parameters.vector, other.parameters.vector, rtol=1e-10, atol=1e-12)
+    assert np.allclose(one.inputs["x"], other.inputs["x"], rtol=1e-10, atol=1e-12)
+    assert np.allclose(plain.predict(params, **arrays), fast.predict(params, **arrays), rtol=1e-10, atol=1e-12)
+    assert plain.loss(params, reduction="mean", **arrays) == pytest.approx(fast.loss(params, reduction="mean", **arrays), rel=1e-12)
+    again = fast.gradients(params, wanted_inputs=wanted, **arrays)
+    assert np.array_equal(again.parameters.vector, other.parameters.vector) and again.loss == other.loss
+
+
+def test_a_fusing_kernel_in_a_layout_of_its_own_serves():
+    graph = small(CONV, TANH, TANH, make("subsample", size=2), TANH, TANH, make("conv", maps=2, size=2))
+    kernels = cf.load(plugin(TanhTwice)).kernels
+    run, plain = cf.Executor(graph, kernels=kernels), cf.Executor(graph, kernels=())
+    params, arrays = question(graph)
+    text = run.plan(params, **arrays).describe()
+    assert text.count("tanh_twice, reversed") == 2 and "scaled_tanh() -> scaled_tanh()" in text
+    assert np.allclose(run.gradients(params, **arrays).parameters.vector, plain.gradients(params, **arrays).parameters.vector, rtol=1e-10)
+
+
+def test_a_kernel_that_declines_says_why_and_another_serves():
+    graph = small(CONV, TANH, TANH)
+    run = cf.Executor(graph, kernels=cf.load(plugin(TanhTwice)).kernels)
+    params, arrays = question(graph, dtype=np.float32)
+    text = run.plan(params, **arrays).describe()
+    assert "tanh_twice does not serve: float64 alone" in text and "numpy_pointwise" in text
+
+
+def test_an_array_that_is_asked_for_is_not_fused_away():
+    graph = small(CONV, TANH, TANH)
+    run = cf.Executor(graph, kernels=cf.load(plugin(TanhTwice)).kernels)
+    params, arrays = question(graph)
+    found = run.forward(params, ["scaled_tanh1", "scaled_tanh2"], **arrays)
+    assert np.allclose(found["scaled_tanh2"], TANH.f(found["scaled_tanh1"]))
+
+
+def test_without_kernels_everything_is_the_reference():
+    graph = NETS["subsampling"]
+    params, arrays = question(graph)
+    assert {stage.kernel.name for stage in cf.Executor(graph, kernels=()).plan(params, **arrays).stages} == {"reference"}
+
+
+def test_what_mixes_a_batch_is_computed_whole(monkeypatch):
+    monkeypatch.setattr("cnnframe._work.CACHE", 1000)
+    graph = cf.Graph.chain(make("dense", units=4), TANH, inputs="n 3", loss=make("squared_error"))
+    params, arrays = question(graph, 40)
+    work = cf.Executor(graph, threads=2).work(params, **arrays)
+    assert len(work.parts) == 2 and sum(map(sum, work.parts)) == 40
+    nodes = (
+        cf.Node("a", CONV, {"x": "x"}),
+        cf.Node("n", make("batch_norm"), {"x": "a"}),
+        cf.Node("f", make("flatten"), {"x": "n"}),
+        cf.Node("loss", make("squared_error"), {"y": "f", "t": "t"}),
+    )
+    mixed = cf.Graph(nodes, {"x": "n 2 6 6"}, "f")
+    params, arrays = question(mixed, 40)
+    assert cf.Executor(mixed, threads=2).work(params, **arrays).parts == ((40,),)
+
+
+def test_a_step_after_the_first_allocates_nothing_large():
+    graph = cf.networks.bouvrie(OPS)
+    run = cf.Executor(graph, threads=1)
+    params, arrays = question(graph, 16, np.float32)
+    out = run.gradients(params, **arrays).parameters
+    out = run.gradients(params, out=out, **arrays).parameters
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        run.gradients(params, out=out, **arrays)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < 2**16
+
+
+def test_gradients_into_memory_that_is_there():
+    graph = NETS["subsampling"]
+    params, arrays = question(graph)
+    run = cf.Executor(graph)
+    first = run.gradients(params, **arrays).parameters
+    kept = first.vector.copy()
+    again = run.gradients(params, out=first, **arrays).parameters
+    assert np.shares_memory(again.vector, first.vector) and np.array_equal(again.vector, kept) and not again.vector.flags.writeable
+    with pytest.raises(cf.ShapeError, match="out must be float64"):
+        run.gradients(params, out=params, **arrays)
+    with pytest.raises(cf.ShapeError, match="the parameters of earlier gradients"):
+        run.gradients(params, out=kept, **arrays)
+
+
+def test_an_error_in_a_thread_is_the_callers():
+    class Broken(Kernel):
+        name = "broken"
+        rank = 99
+
+        @classmethod
+        def matches(cls, ops):
+            return int(ops[0].name == "relu")
+
+        def bind(self, arrays):
+            def call():
+                raise ArithmeticError("broken")
+
+            return call, call
+
+    graph = small(CONV, make("relu"))
+    params, arrays = question(graph, 64)
+    with pytest.raises(ArithmeticError, match="broken"):
+        cf.Executor(graph, kernels=(*OPS.kernels, Broken), threads=2).gradients(params, **arrays)
+
+
+def test_arrays_that_are_needed_at_one_time_lie_apart():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        spans = [sorted(rng.integers(0, 12, 2)) for _ in range(20)]
+        requests = [Request(f"a{k}", (int(rng.integers(0, 50)),), np.dtype(np.float32), int(a), int(b)) for k, (a, b) in enumerate(spans)]
+        arena = Arena.of(requests)
+        for one, other in combinations(requests, 2):
+            if one.first <= other.last and other.first <= one.last and one.bytes and other.bytes:
+                a, b = arena.offsets[one.name], arena.offsets[other.name]
+                assert a + one.bytes <= b or b + other.bytes <= a
+        most = max(sum(r.bytes for r in requests if r.first <= moment <= r.last) for moment in range(12))
+        assert most <= arena.bytes <= arena.apart
+        made = arena.allocate()
+        assert all((array.ctypes.data % ALIGNMENT == 0 or not array.size) and array.shape == arena.requests[name].shape for name, array in made.items())
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("batch", [1, 2, 15, 16, 17, 100, 257])
+def test_a_batch_is_divided_without_rest_and_evenly(batch, threads):
+    parts = divide(batch, 100_000.0, threads)
+    sizes = [size for mine in parts for size in mine]
+    assert sum(sizes) == batch and max(sizes) - min(sizes) <= 1 + (max(map(sum, parts)) != min(map(sum, parts))) and len(parts) <= threads
+
+
+def test_layouts_come_back_as_they_went():
+    array = np.arange(24.0).reshape(2, 3, 4)
+    for layout in (PLAIN, BATCH_LAST):
+        packed, back = np.empty(layout.shape(array.shape)), np.empty_like(array)
+        layout.pack(array, packed)
+        layout.unpack(packed, back)
+        assert np.array_equal(back, array)
+
+
+def test_a_kernel_needs_a_name_that_is_one():
+    with pytest.raises(cf.DeclarationError, match=r"name must be an identifier; got 'two words'"):
+        type("Bad", (TanhTwice,), {"name": "two words"})

@@ -1,0 +1,160 @@
+"""Kernels are judged by the cases and truths of the operations that they serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import cnnframe as cf
+from cnnframe import BATCH_LAST, Kernel
+from cnnframe._served import served
+from cnnframe_derivations import verify
+from cnnframe_derivations.suite import Settings
+from cnnframe_derivations.suite._jobs import judge
+from cnnframe_derivations.suite._kernels import replay_kernel, resolve, serving, verify_kernel, with_kernels
+
+OPS = cf.load()
+SUBSAMPLE = OPS["subsample"]
+RIGHT = OPS["numpy_subsample"]
+
+
+class LosesBetaWhenLast(RIGHT):
+    """Right where the batch is the first axis."""
+
+    name = "loses_beta"
+
+    def bind(self, arrays):
+        forward, backward = super().bind(arrays)
+
+        def wrong():
+            backward()
+            if self.taken == BATCH_LAST and arrays.buffers["down"].shape[-1] > 1:
+                arrays.gradients[0]["x"][...] /= 2
+
+        return forward, wrong
+
+
+class ReadsOldScratch(RIGHT):
+    """Takes room that belongs to nobody for its own."""
+
+    name = "reads_old_scratch"
+
+    def bind(self, arrays):
+        forward, backward = super().bind(arrays)
+
+        def fills():
+            forward()
+            arrays.buffers["room"].fill(0)
+
+        def wrong():
+            left = arrays.buffers["room"].copy()
+            backward()
+            arrays.gradients[0]["b"][...] += left.sum()
+
+        return fills, wrong
+
+
+class AddsToGradients(RIGHT):
+    """Adds where it should write."""
+
+    name = "adds_to_gradients"
+
+    def bind(self, arrays):
+        forward, backward = super().bind(arrays)
+
+        def wrong():
+            before = arrays.gradients[0]["b"].copy()
+            backward()
+            arrays.gradients[0]["b"][...] += before
+
+        return forward, wrong
+
+
+class Forgets(RIGHT):
+    """Writes no output for an even number of maps."""
+
+    name = "forgets"
+
+    def bind(self, arrays):
+        forward, backward = super().bind(arrays)
+        return (forward if self.chain.outputs["y"][1] % 2 else lambda: None), backward
+
+
+@dataclass(frozen=True)
+class BatchNormInParts(OPS["batch_norm"]):
+    """Says that it may be computed in parts."""
+
+    batch_apart = True
+
+
+@pytest.mark.parametrize("name", [name for name in with_kernels(OPS) if "@" in name])
+def test_every_kernel_in_the_box_is_not_refuted(name):
+    cls, kernel = resolve(name, OPS)
+    report = verify_kernel(cls, kernel, Settings("smoke"))
+    assert report.verdict != "refuted" and report.checks > 50, str(report)
+    assert report.kernel == kernel.name and report.name == cls.name
+
+
+def test_a_kernel_is_verified_by_what_applies_to_it():
+    report = verify_kernel(SUBSAMPLE, RIGHT)
+    states = {evidence.kind: evidence.state for evidence in report.evidence}
+    assert report.verdict == "verified" and states["exact"] == states["bounded"] == states["contract"] == "verified"
+    assert states["proved"] == states["canaries"] == "skipped"
+
+
+@pytest.mark.parametrize("wrong", [LosesBetaWhenLast, ReadsOldScratch, AddsToGradients, Forgets])
+def test_a_wrong_kernel_is_refuted_with_a_small_case(wrong):
+    report = verify_kernel(SUBSAMPLE, wrong)
+    assert report.verdict == "refuted"
+    finding = report.finding
+    assert max(len(array.entries) for array in finding.arrays) <= 8 and len(str(report).splitlines()) <= 25
+    assert replay_kernel(SUBSAMPLE, wrong, finding.replay).verdict == "refuted"
+
+
+def test_the_command_line_names_operation_and_kernel():
+    assert resolve("subsample@numpy_subsample", OPS) == (SUBSAMPLE, RIGHT)
+    assert resolve("subsample", OPS) == (SUBSAMPLE, None)
+    assert {"conv", "conv@numpy_conv", "relu@numpy_pointwise"} <= set(with_kernels(OPS))
+    with pytest.raises(cf.UnknownNameError, match="no kernel 'numpy_conv' serves subsample"):
+        resolve("subsample@numpy_conv", OPS)
+
+
+def test_a_worker_judges_a_kernel():
+    ((_, report),) = judge(["subsample@numpy_subsample"], Settings("smoke"), processes=1, limit=60.0)
+    assert (report.name, report.kernel, report.target) == ("subsample", "numpy_subsample", "subsample@numpy_subsample")
+    assert not report.finding
+
+
+def test_a_kernel_serves_what_it_matches_by_itself():
+    class Pair(Kernel):
+        name = "pair"
+
+        @classmethod
+        def matches(cls, ops):
+            return 2 if len(ops) > 1 else 0
+
+        def bind(self, arrays):
+            raise NotImplementedError
+
+    assert serving(SUBSAMPLE, [Pair, RIGHT]) == [RIGHT]
+
+
+def test_what_a_kernel_declines_is_the_operations_own_answer():
+    class Shy(RIGHT):
+        name = "shy"
+
+        @classmethod
+        def declines(cls, chain):
+            return "never"
+
+    op = served(SUBSAMPLE, Shy)(size=2)
+    x, beta, b = np.ones((1, 1, 2, 2)), np.ones(1), np.zeros(1)
+    y, saved = op.forward(x=x, beta=beta, b=b)
+    assert y.tolist() == [[[[4.0]]]] and op.backward(np.ones((1, 1, 1, 1)), saved)["beta"].tolist() == [4.0]
+
+
+def test_a_declaration_that_a_batch_comes_apart_is_held_to_the_formula():
+    finding = verify(BatchNormInParts, Settings("smoke")).finding
+    assert finding.kind == "contract" and "batch_apart is declared" in finding.what
