@@ -10,6 +10,7 @@ from typing import Annotated
 
 import numpy as np
 import pytest
+from right_but_odd import RIGHT_BUT_ODD
 
 import cnnframe as cf
 from cnnframe import Activation, Layer, at_least
@@ -311,3 +312,23 @@ def test_division_by_what_is_no_power_of_two_is_not_called_exact():
 )
 def test_what_was_a_false_alarm_once_is_none(name, case):
     assert replay(OPS[name], case).verdict != "refuted"
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        pytest.param(
+            "gaussian",
+            '{"hyperparameters": {}, "sizes": {"...": [9, 8]}, "dtype": "float64", "layout": "F", "values": "real", "seed": 3472}',
+            id="a complex step times a small derivative underflows",
+        ),
+        pytest.param(
+            "softmax_unshifted_long",
+            '{"hyperparameters": {}, "sizes": {"c": 2, "n": 3}, "dtype": "float64", "layout": "strided", "values": "real", "seed": 314}',
+            id="code drops the imaginary part",
+        ),
+    ],
+)
+def test_what_left_right_code_in_doubt_once_does_not(name, case):
+    (cls,) = (cls for cls in RIGHT_BUT_ODD if cls.name == name)
+    assert not [evidence.doubt for evidence in replay(cls, case).evidence if evidence.doubt]

@@ -7,6 +7,7 @@ evidence never refutes: where it disagrees with the code, the same case is put t
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -37,6 +38,10 @@ _WEIGHTS: dict[int, dict[int, Fraction]] = {
     4: {2: Fraction(-1, 12), 1: Fraction(8, 12), -1: Fraction(-8, 12), -2: Fraction(1, 12)},
 }
 """Difference formulas that are exact for polynomials up to a degree."""
+
+
+SMALLEST = 2.0**-1074
+"""The smallest number that float64 holds."""
 
 
 class Disagreement(Exception):
@@ -133,6 +138,8 @@ class _Probe:
         floating[name][entry] += 1j * step
         try:
             with quiet():
+                # Code that drops the imaginary part takes no complex numbers either.
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
                 outputs, _ = core.forward(self.oracle.case.op, floating)
             parts = [np.imag(outputs[o]) / step * w for o, w in self.oracle.cotangents.items()]
         except Exception:  # noqa: BLE001 # code that takes no complex numbers says so in its own way
@@ -141,6 +148,8 @@ class _Probe:
             return None
         value = float(sum(np.sum(p) for p in parts))
         error = self.oracle.gradients[name].bound[entry] * 2 + ROUTES * UNIT["float64"] * float(sum(np.sum(np.abs(p)) for p in parts))
+        # Where a derivative is small, its product with the step underflows, to multiples of the smallest number.
+        error += ROUTES * SMALLEST / step * float(sum(np.sum(np.abs(w)) for w in self.oracle.cotangents.values()))
         # A maximum taken out for stability, or |x| by parts, is not analytic: then the five points decide.
         plain = self._five_points(name, entry)
         if plain is not None and abs(plain.value - value) > plain.error + error:
