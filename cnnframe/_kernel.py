@@ -58,7 +58,7 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
-    """The arrays of a chain, at their addresses for good; a kernel writes to outputs, gradients and buffers alone.
+    """The arrays of a chain, contiguous, at their addresses for good; a kernel writes to outputs, gradients and buffers alone.
 
     Attributes:
         given: for each operation its arguments by name, without the input that comes from the operation before it.
@@ -83,12 +83,14 @@ class Kernel(abc.ABC):
         backend: what it is written in, such as "numpy" or "numba".
         rank: of the kernels that can serve, the one with the highest does.
         keeps: what of "inputs" and "outputs" its backward reads, so that they must last until then.
+        compiles: whether code is made for every new shape, so that trying many shapes takes long.
     """
 
     name: ClassVar[str]
     backend: ClassVar[str] = "numpy"
     rank: ClassVar[int] = 10
     keeps: ClassVar[frozenset[str]] = frozenset({"inputs", "outputs"})
+    compiles: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         """Hold the name to the form that a registry needs."""
@@ -100,6 +102,11 @@ class Kernel(abc.ABC):
         self.chain = chain
         self.taken = taken
         self.left = left
+
+    @classmethod
+    def unavailable(cls) -> str:
+        """Why it can serve nothing here, such as a library that is missing; empty if it can."""
+        return ""
 
     @classmethod
     @abc.abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ._op import Array
 class MemoryLayout(abc.ABC):
     """An order of entries; equal ones have the same name."""
 
-    name: ClassVar[str]
+    name: str
 
     @abc.abstractmethod
     def shape(self, plain: Shape) -> Shape:
@@ -23,6 +23,10 @@ class MemoryLayout(abc.ABC):
     @abc.abstractmethod
     def pack(self, plain: Array, out: Array) -> None:
         """Write the entries of `plain` to `out`, in this order."""
+
+    def pack_gradient(self, plain: Array, out: Array) -> None:
+        """Write the entries of a gradient: what lies between them, if anything does, must add nothing to a sum."""
+        self.pack(plain, out)
 
     @abc.abstractmethod
     def unpack(self, packed: Array, out: Array) -> None:

@@ -135,9 +135,9 @@ class Program:
             return [partial(np.add, target, made, out=target)]
         plain = np.empty(self.plan.shapes[source], self.plan.dtype)
         if first:
-            return [partial(_rearrange, made, stage.taken, target, stored, plain)]
+            return [partial(_rearrange, made, stage.taken, target, stored, plain, gradient=True)]
         moved = self._arrays[f"{written} as {stored.name}"]
-        return [partial(_rearrange, made, stage.taken, moved, stored, plain), partial(np.add, target, moved, out=target)]
+        return [partial(_rearrange, made, stage.taken, moved, stored, plain, gradient=True), partial(np.add, target, moved, out=target)]
 
     def _buffers(self, stage: Stage) -> dict[str, Array]:
         found, offset = {}, 0
@@ -151,15 +151,16 @@ class Program:
         return found
 
 
-def _rearrange(given: Array, layout: MemoryLayout, out: Array, wanted: MemoryLayout, plain: Array) -> None:
+def _rearrange(given: Array, layout: MemoryLayout, out: Array, wanted: MemoryLayout, plain: Array, *, gradient: bool = False) -> None:
     """Write an array in another layout; `plain` is room for the way between."""
+    pack = wanted.pack_gradient if gradient else wanted.pack
     if wanted.name == "plain":
         layout.unpack(given, out)
     elif layout.name == "plain":
-        wanted.pack(given, out)
+        pack(given, out)
     else:
         layout.unpack(given, plain)
-        wanted.pack(plain, out)
+        pack(plain, out)
 
 
 def _lines(buffer: Buffer) -> int:

@@ -24,7 +24,7 @@ def served(cls: type[Op], kernel: type[Kernel], given: MemoryLayout = PLAIN) -> 
     def forward(self: Op, **arrays: Array) -> tuple[Any, Any]:
         dtype = next(np.asarray(arrays[name]).dtype for name in self.declaration.differentiable)
         chain = chain_of(_original(self, cls), {name: np.shape(array) for name, array in arrays.items()}, dtype)
-        if kernel.declines(chain):
+        if kernel.unavailable() or kernel.declines(chain):
             outputs, saved = cls.forward(self, **arrays)
             return outputs, (None, saved)
         run = _Run(kernel, chain, given, arrays)
@@ -68,7 +68,7 @@ class _Run:
         held = {name: self._held(name, array) for name, array in arrays.items()}
         outputs = {name: np.empty(self.left.shape(shape), chain.dtype) for name, shape in chain.outputs.items()}
         self._cotangents = {name: np.empty_like(array) for name, array in outputs.items()}
-        self._gradients = {name: np.full_like(held[name], np.nan) for name in op.declaration.differentiable}
+        self._gradients = {name: np.full(held[name].shape, np.nan, chain.dtype) for name in op.declaration.differentiable}
         buffers = {name: _filled(buffer) for name, buffer in made.buffers().items()}
         self._scratch = [buffers[name] for name, buffer in made.buffers().items() if not buffer.kept]
         self._made = outputs
@@ -77,7 +77,7 @@ class _Run:
 
     def _held(self, name: str, array: Array) -> Array:
         if name not in self.chain.ops[0].declaration.inputs:
-            return np.array(array)
+            return np.array(array, order="C")
         held = np.empty(self.taken.shape(np.shape(array)), array.dtype)
         self.taken.pack(array, held)
         return held
@@ -90,7 +90,7 @@ class _Run:
 
     def backward(self, cotangents: Mapping[str, Array]) -> dict[str, Array]:
         for name, array in self._cotangents.items():
-            self.left.pack(np.asarray(cotangents[name]), array)
+            self.left.pack_gradient(np.asarray(cotangents[name]), array)
         # Another stage may have used the scratch in between.
         for room in self._scratch:
             _spoil(room)

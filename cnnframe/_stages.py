@@ -79,17 +79,18 @@ def _serve(run: Sequence[Step], ranked: Sequence[type[Kernel]], dtype: np.dtype[
     ops = [step.op for step in run]
     given = next((lies.get(source, PLAIN) for name, source in run[0].sources if name in run[0].op.declaration.inputs), PLAIN)
     for kernel in ranked:
-        count = kernel.matches(ops)
-        if not count:
-            continue
-        steps = tuple(run[:count])
-        chain = _chain(steps, dtype)
-        why = kernel.declines(chain)
-        if why:
+        most = kernel.matches(ops)
+        for count in range(most, 0, -1):
+            # Of a run that it declines it may take the beginning.
+            if count < most and kernel.matches(ops[:count]) != count:
+                continue
+            steps = tuple(run[:count])
+            chain = _chain(steps, dtype)
+            why = kernel.unavailable() or kernel.declines(chain)
+            if not why:
+                taken, left = kernel.layouts(chain, given)
+                return Stage(steps, chain, kernel(chain, taken, left), taken, left, tuple(declined))
             declined.append((kernel.name, why))
-            continue
-        taken, left = kernel.layouts(chain, given)
-        return Stage(steps, chain, kernel(chain, taken, left), taken, left, tuple(declined))
     raise AssertionError(run[0].node)
 
 

@@ -13,7 +13,7 @@ from cnnframe._served import served
 from cnnframe_derivations import verify
 from cnnframe_derivations.suite import Settings
 from cnnframe_derivations.suite._jobs import judge
-from cnnframe_derivations.suite._kernels import replay_kernel, resolve, serving, verify_kernel, with_kernels
+from cnnframe_derivations.suite._kernels import COMPILED, replay_kernel, resolve, serving, verify_kernel, with_kernels
 
 OPS = cf.load()
 SUBSAMPLE = OPS["subsample"]
@@ -153,6 +153,59 @@ def test_what_a_kernel_declines_is_the_operations_own_answer():
     x, beta, b = np.ones((1, 1, 2, 2)), np.ones(1), np.zeros(1)
     y, saved = op.forward(x=x, beta=beta, b=b)
     assert y.tolist() == [[[[4.0]]]] and op.backward(np.ones((1, 1, 1, 1)), saved)["beta"].tolist() == [4.0]
+
+
+class CompilesForEachShape(RIGHT):
+    """Takes few shapes, since each takes long; and even sizes alone."""
+
+    name = "compiles"
+    compiles = True
+
+    @classmethod
+    def declines(cls, chain):
+        return "odd" if chain.given[0]["x"][0] % 2 else ""
+
+
+def test_of_a_kernel_that_compiles_few_structures_are_tried_and_those_that_it_takes():
+    made = set()
+
+    class Counts(CompilesForEachShape):
+        name = "counts"
+
+        def __init__(self, chain, taken, left):
+            super().__init__(chain, taken, left)
+            made.add((chain.ops[0].size, *chain.given[0]["x"], chain.dtype))
+
+    report = verify_kernel(SUBSAMPLE, Counts)
+    assert report.verdict == "verified" and 4 <= len(made) <= 3 * 2 * COMPILED
+    assert {batch % 2 for _, batch, *_ in made} == {0}
+
+
+def test_a_kernel_that_takes_no_case_is_not_verified():
+    class Shy(RIGHT):
+        name = "shy"
+
+        @classmethod
+        def declines(cls, chain):
+            return "never"
+
+    assert verify_kernel(SUBSAMPLE, Shy, Settings("smoke")).verdict == "inconclusive"
+
+
+def test_a_kernel_that_is_unavailable_is_not_listed_and_does_not_serve():
+    class Absent(RIGHT):
+        name = "absent"
+        rank = 99
+
+        @classmethod
+        def unavailable(cls):
+            return "no compiler"
+
+    assert serving(SUBSAMPLE, [Absent, RIGHT]) == [RIGHT]
+    graph = cf.Graph.chain(OPS.make("subsample", size=2), inputs="n 1 4 4")
+    x = np.zeros((1, 1, 4, 4))
+    text = cf.Executor(graph, kernels=[Absent, RIGHT]).plan(cf.Parameters.initialise(graph, dtype=np.float64), x=x).describe()
+    assert "absent does not serve: no compiler" in text and "numpy_subsample" in text
 
 
 def test_a_declaration_that_a_batch_comes_apart_is_held_to_the_formula():

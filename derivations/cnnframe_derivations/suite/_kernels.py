@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -15,12 +16,13 @@ from cnnframe._served import chain_of, served
 
 from .._target import target
 from ._bench import Bench, Check, Settings
+from ._box import vary
 from ._calls import BEAT
 from ._cases import Case
 from ._coverage import sample
 from ._oracle import Oracle
 from ._run import KINDS, bench_of, gather_from, replay, report, target_of
-from ._twin import LEFT_OUT, Twin
+from ._twin import LEFT_OUT, Twin, of
 from ._verdict import Evidence, Report
 
 BETWEEN = "@"
@@ -29,11 +31,36 @@ BETWEEN = "@"
 LAYOUTS = (PLAIN, BATCH_LAST)
 """How the arrays of a network may lie when a kernel meets them."""
 
+COMPILED, VALUES = 4, 10
+"""Of a kernel that compiles for every shape: structures of the box, and as many drawn ones; and values for each."""
+
 SAME = "what it says is of the operation, not of a kernel"
 
 
 class Served(Twin):
-    """The cases of an operation, put to a kernel; smaller ones are looked for where it fails."""
+    """The cases of an operation, put to a kernel that takes them; smaller ones are looked for where it fails."""
+
+    def __init__(self, original: Bench, cls: type[Op], kernel: type[Kernel]) -> None:
+        """Take the cases that the kernel takes; of one that compiles for every shape only those of a few."""
+        super().__init__(original, cls)
+        self.kernel = kernel
+
+    @cached_property
+    def box(self) -> tuple[Case, ...]:
+        """Those of the original that are served."""
+        return self._served(self.original.box)
+
+    @cached_property
+    def drawn(self) -> tuple[Case, ...]:
+        """Those of the original that are served."""
+        return self._served(self.original.drawn)
+
+    def _served(self, cases: Iterable[Case]) -> tuple[Case, ...]:
+        taken = [case for case in cases if not self.kernel.declines(chain_of(case.op, case.shapes, np.dtype(case.dtype)))]
+        if self.kernel.compiles:
+            few = list({(case.structure, case.dtype): case for case in taken}.values())[:COMPILED]
+            taken = [replace(vary(case, number), dtype=case.dtype) for case in few for number in range(VALUES)]
+        return tuple(of(case, self.cls) for case in taken)
 
     def oracle(self, case: Case) -> Oracle:
         """The original's, with a second opinion about refutations."""
@@ -67,8 +94,8 @@ def resolve(name: str, registry: Registry) -> tuple[type[Op], type[Kernel] | Non
 
 
 def serving(cls: type[Op], kernels: Iterable[type[Kernel]]) -> list[type[Kernel]]:
-    """The kernels that serve an operation by itself."""
-    return [kernel for kernel in kernels if kernel.matches([sample(cls)]) == 1]
+    """The kernels that serve an operation by itself, here."""
+    return [kernel for kernel in kernels if not kernel.unavailable() and kernel.matches([sample(cls)]) == 1]
 
 
 def with_kernels(registry: Registry) -> list[str]:
@@ -88,7 +115,7 @@ def verify_kernel(
 ) -> Report:
     """Judge a kernel in every layout in which it may meet its arrays; `left_out` are kinds of evidence that are open, and why."""
     original = bench_of(cls, run)
-    benches = [Served(original, served(cls, kernel, layout)) for layout in _layouts(original, kernel)]
+    benches = [Served(original, served(cls, kernel, layout), kernel) for layout in _layouts(original, kernel)]
     evidence = []
     for kind in KINDS:
         found = Evidence(kind, absent=SAME if kind in LEFT_OUT else "", doubt=left_out.get(kind, ""))
@@ -114,10 +141,10 @@ def replay_kernel(cls: type[Op], kernel: type[Kernel], text: str) -> Report:
 
 def _layouts(bench: Bench, kernel: type[Kernel]) -> list[MemoryLayout]:
     """The layouts that make a difference to it."""
-    case = next(iter((*bench.box, *bench.drawn)), None)
-    if case is None:
+    chains = (chain_of(case.op, case.shapes, np.dtype(case.dtype)) for case in (*bench.box, *bench.drawn))
+    chain = next((chain for chain in chains if not kernel.declines(chain)), None)
+    if chain is None:
         return [PLAIN]
-    chain = chain_of(case.op, case.shapes, np.dtype(case.dtype))
     found: dict[object, MemoryLayout] = {}
     for layout in LAYOUTS:
         found.setdefault(kernel.layouts(chain, layout), layout)
