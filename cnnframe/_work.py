@@ -22,7 +22,7 @@ CACHE = 2**21
 """Bytes of arrays that a part of a batch may take, about what the caches of a core hold."""
 
 LEAST = 16
-"""A batch with fewer entries is computed by one thread: waking another costs more."""
+"""A batch with fewer entries is computed by this thread as it is: waking another, or holding matrix products back, costs more."""
 
 
 def default_threads() -> int:
@@ -49,6 +49,7 @@ class Work:
         self.batch = batch
         self.parts = divide(batch, per_entry(whole), threads) if whole.apart and batch > 1 else ((batch,),)
         self.plan = whole if self.parts == ((batch,),) else make(max(map(max, self.parts)))
+        self._threads = threads
         self._pool = pool
         self._programs: list[list[Program]] = []
         for sizes in self.parts:
@@ -122,7 +123,8 @@ class Work:
     def _each(self, run: Callable[[int], Any]) -> list[Any]:
         """The answers of all threads, in order; the first part of the work is this thread's."""
         if len(self.parts) == 1:
-            return [run(0)]
+            with _alone() if self._threads == 1 and self.batch >= LEAST else nullcontext():
+                return [run(0)]
         with _alone():
             # In this thread's context, where settings of NumPy are.
             others: list[Future[Any]] = [self._pool().submit(copy_context().run, run, worker) for worker in range(1, len(self.parts))]
