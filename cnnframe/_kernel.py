@@ -83,6 +83,7 @@ class Kernel(abc.ABC):
         backend: what it is written in, such as "numpy" or "numba".
         rank: of the kernels that can serve, the one with the highest does.
         keeps: what of "inputs" and "outputs" its backward reads, so that they must last until then.
+        tiles: whether it goes through a batch piece by piece itself, so that large ones leave no cache.
         compiles: whether code is made for every new shape, so that trying many shapes takes long.
     """
 
@@ -90,6 +91,7 @@ class Kernel(abc.ABC):
     backend: ClassVar[str] = "numpy"
     rank: ClassVar[int] = 10
     keeps: ClassVar[frozenset[str]] = frozenset({"inputs", "outputs"})
+    tiles: ClassVar[bool] = False
     compiles: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:

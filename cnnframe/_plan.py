@@ -120,7 +120,7 @@ class Plan:
 
     def describe(self) -> str:
         """The stages as a table: nodes and kernel, what they read and make, the gradients that are asked of them, and why other kernels do not serve."""
-        rows, notes = [], []
+        rows, notes = [], dict[tuple[str, str], list[str]]()
         for number, stage in enumerate(self.stages, 1):
             first, last = stage.steps[0], stage.steps[-1]
             used = [*first.sources, *(pair for step in stage.steps for pair in step.parameters)]
@@ -132,10 +132,12 @@ class Plan:
             ops = " -> ".join(call(step.op) for step in stage.steps)
             kernel = stage.kernel.name + ("" if stage.left.name == "plain" else f", {stage.left.name}")
             rows.append((str(number), ops, kernel, reads, makes, gradients or "-"))
-            notes += [f"stage {number}: {name} does not serve: {why}" for name, why in stage.declined]
+            for name, why in stage.declined:
+                notes.setdefault((name, why), []).append(str(number))
+        told = [f"{name} does not serve {'stage' if len(at) == 1 else 'stages'} {', '.join(at)}: {why}" for (name, why), at in notes.items()]
         head = ("stage", "operations", "kernel", "reads", "makes", "gradients")
         back = sum(stage.chain.learns for stage in self.stages)
-        return "\n".join([f"batch {self.batch}, {self.dtype}, {len(self.stages)} stages forward, {back} back", *table(head, rows), *notes])
+        return "\n".join([f"batch {self.batch}, {self.dtype}, {len(self.stages)} stages forward, {back} back", *table(head, rows), *told])
 
 
 def _needed(graph: Graph, targets: Sequence[str]) -> tuple[set[str], set[str]]:

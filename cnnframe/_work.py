@@ -140,8 +140,9 @@ class Work:
 
 
 def per_entry(plan: Plan) -> float:
-    """Bytes that an entry of the batch takes, about: every array and its cotangent."""
-    made = sum(int(np.prod(shape)) for step in plan.steps for _, _, shape in step.outputs)
+    """Bytes that an entry of the batch takes in kernels that do not go through it piece by piece, about: every array and its cotangent."""
+    steps = [step for stage in plan.stages if not stage.kernel.tiles for step in stage.steps]
+    made = sum(int(np.prod(shape)) for step in steps for _, _, shape in step.outputs)
     return (2 if plan.backward else 1) * made * plan.dtype.itemsize / max(plan.batch, 1)
 
 

@@ -31,6 +31,7 @@ RULES = {
     "cnnframe/_sums.py": Rule(CORE.anywhere, frozenset({"sympy"})),
     "cnnframe/_symbols.py": Rule(CORE.anywhere | {"sympy"}),
     "cnnframe/": CORE,
+    "plugins/cnnframe_plugins/fused/": Rule(frozenset({"cnnframe", "cnnframe_plugins", "numpy"}), frozenset({"sympy", "numba", "llvmlite"})),
     "plugins/cnnframe_plugins/": Rule(frozenset({"cnnframe", "cnnframe_plugins", "numpy", "scipy"})),
     "derivations/cnnframe_derivations/": Rule(
         frozenset({"cnnframe", "cnnframe_derivations", "numpy", "scipy", "sympy", "mpmath", "hypothesis", "pytest", "typer", "rich", "latex2mathml"})

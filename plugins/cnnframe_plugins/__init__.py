@@ -10,6 +10,7 @@ from .combine import Combine
 from .conv import Conv, ConvLinked
 from .dense import Dense
 from .dropout import Dropout
+from .fused import FusedKernel
 from .joins import Add, Concatenate, Flatten
 from .kernels import KERNELS
 from .losses import LogisticCrossEntropy, SoftmaxCrossEntropy, SquaredError
@@ -72,5 +73,5 @@ def cnnframe_optimizers():
 
 @hookimpl
 def cnnframe_kernels():
-    """NumPy kernels that allocate nothing."""
-    return KERNELS
+    """NumPy kernels that allocate nothing, and fused ones, which need Numba."""
+    return [*KERNELS, FusedKernel]

@@ -155,7 +155,7 @@ def test_a_kernel_that_declines_says_why_and_another_serves():
     run = cf.Executor(graph, kernels=cf.load(plugin(TanhTwice)).kernels)
     params, arrays = question(graph, dtype=np.float32)
     text = run.plan(params, **arrays).describe()
-    assert "tanh_twice does not serve: float64 alone" in text and "numpy_pointwise" in text
+    assert "tanh_twice does not serve stage 2: float64 alone" in text and "numpy_pointwise" in text
 
 
 def test_an_array_that_is_asked_for_is_not_fused_away():

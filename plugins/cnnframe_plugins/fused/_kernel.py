@@ -1,0 +1,124 @@
+"""Fused stages as a kernel that a planner can choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cnnframe import PLAIN, Activation, Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
+
+from ..conv import Conv, ConvLinked
+from ..dense import Dense
+from ..joins import Flatten
+from ..pooling import MaxPool, MeanPool
+from ..subsample import Subsample
+from ._compiler import unavailable
+from ._layout import Layout
+from ._stage import Stage, compile_stage, layouts_of, why_not
+
+
+class Side(MemoryLayout):
+    """Samples or maps side by side, as a flat array; see `Layout`."""
+
+    def __init__(self, layout: Layout) -> None:
+        """Name it by its kind, its width and its border."""
+        self.layout = layout
+        self.name = f"{layout.kind}_{layout.lanes}" + (f"_border_{layout.border}" if layout.border else "")
+
+    def shape(self, plain: tuple[int, ...]) -> tuple[int, ...]:
+        """As many entries as it takes."""
+        return (self.layout.size(plain),)
+
+    def pack(self, plain: Array, out: Array) -> None:
+        """Copy; samples beyond the batch repeat its last one."""
+        if self.layout.border:
+            out.fill(0)
+        self.layout.pack(plain, out)
+
+    def pack_gradient(self, plain: Array, out: Array) -> None:
+        """Copy; what lies beyond the batch, and in the border, is 0."""
+        out.fill(0)
+        self.layout.pack(plain, out, gradient=True)
+
+    def unpack(self, packed: Array, out: Array) -> None:
+        """Copy the samples that there are."""
+        self.layout.unpack(packed, out)
+
+
+class FusedKernel(Kernel):
+    """Machine code for [flatten], a convolution or dense layer, [activation], [pooling, [activation]]."""
+
+    name = "fused"
+    backend = "numba"
+    rank = 50
+    tiles = True
+    compiles = True
+
+    @classmethod
+    def unavailable(cls) -> str:
+        """Whether Numba is there, and does what is expected of it."""
+        return unavailable() or ""
+
+    @classmethod
+    def matches(cls, ops: Sequence[Op]) -> int:
+        """The longest chain of that form."""
+        rest = list(ops)
+        start = len(rest)
+
+        def skip(*kinds: Any) -> bool:
+            found = bool(rest) and isinstance(rest[0], kinds)
+            if found:
+                del rest[0]
+            return found
+
+        skip(Flatten)
+        if not skip(Conv, ConvLinked, Dense):
+            return 0
+        skip(Activation)
+        if skip(Subsample, MeanPool, MaxPool):
+            skip(Activation)
+        return start - len(rest)
+
+    @classmethod
+    def declines(cls, chain: Chain) -> str:
+        """Why no code is generated."""
+        return why_not(chain.ops, _input(chain), chain.dtype.name) or ""
+
+    @classmethod
+    def layouts(cls, chain: Chain, given: MemoryLayout) -> tuple[MemoryLayout, MemoryLayout]:  # noqa: ARG003 # it has its own
+        """Samples or maps side by side, or plain where there are few of both."""
+        taken, left = (PLAIN if layout.kind == "plain" else Side(layout) for layout in layouts_of(_stage(chain)))
+        return taken, left
+
+    def __init__(self, chain: Chain, taken: MemoryLayout, left: MemoryLayout) -> None:
+        """Compile the code, or fetch it."""
+        super().__init__(chain, taken, left)
+        self.compiled = compile_stage(_stage(chain))
+
+    def buffers(self) -> Mapping[str, Buffer]:
+        """What the code asks for."""
+        return {"saved": Buffer((self.compiled.saved,), self.chain.dtype, kept=True), "scratch": Buffer((self.compiled.scratch,), self.chain.dtype)}
+
+    def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
+        """Settle the addresses."""
+        (y,), saved, scratch = arrays.outputs.values(), arrays.buffers["saved"], arrays.buffers["scratch"]
+        x = arrays.given[0]["x"].reshape(-1)
+        parameters = self._parameters(arrays.given)
+        forward = self.compiled.bind_forward(x, parameters, y.reshape(-1), saved, scratch)
+        if not self.chain.learns:
+            return forward, None
+        (dy,), dx = arrays.cotangents.values(), arrays.gradients[0].get("x")
+        into = self._parameters(arrays.gradients)
+        flat = None if dx is None else dx.reshape(-1)
+        return forward, self.compiled.bind_backward(dy.reshape(-1), x, y.reshape(-1), parameters, saved, flat, into, scratch)
+
+    def _parameters(self, held: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+        return {name: held[int(name.partition(".")[0])][name.partition(".")[2]].reshape(-1) for name in self.compiled.parameters}
+
+
+def _input(chain: Chain) -> tuple[int, ...]:
+    return chain.given[0]["x"]
+
+
+def _stage(chain: Chain) -> Stage:
+    return Stage(chain.ops, _input(chain), chain.dtype.name, 1, not chain.learns or "x" in chain.wanted[0])

@@ -1,0 +1,119 @@
+"""How a batch of maps lies in memory, and what brings it from one layout into another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from ._compiler import Kernel, build
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order of a batch's numbers in a flat array.
+
+    Attributes:
+        kind: "plain", (n, maps, *map) as NumPy has it; "lanes", (blocks, maps, *map, lanes), the samples of a block
+            side by side; "maps", (n, maps / lanes, rows, columns, lanes), some maps side by side.
+        lanes: how many lie side by side.
+        border: rows and columns of zeros around each map, in "maps".
+    """
+
+    kind: str = "plain"
+    lanes: int = 1
+    border: int = 0
+
+    def size(self, shape: tuple[int, ...]) -> int:
+        """How many numbers an array of that shape takes."""
+        entries = math.prod(shape[1:])
+        if self.kind == "plain":
+            return shape[0] * entries
+        if self.kind == "lanes":
+            return -(-shape[0] // self.lanes) * self.lanes * entries
+        n, maps, height, width = shape
+        return n * maps * (height + 2 * self.border) * (width + 2 * self.border)
+
+    def pack(self, array: Any, flat: Any, *, gradient: bool = False) -> None:
+        """Copy an array into this layout.
+
+        Lanes beyond the batch repeat its last sample, so that nothing is computed there that the batch does not
+        compute, or, in a gradient, are zero, so that they add nothing to a sum.
+        """
+        if self.kind == "plain":
+            np.copyto(flat[: array.size].reshape(array.shape), array)
+        elif self.kind == "lanes":
+            array = np.ascontiguousarray(array)
+            _run(_kernels(array.dtype.name, self.lanes)["pack"], array, flat, self.lanes, gradient=gradient)
+        else:
+            self._inner(flat, array.shape)[...] = array.reshape(self._split(array.shape)).transpose(0, 1, 3, 4, 2)
+
+    def unpack(self, flat: Any, array: Any) -> None:
+        """Copy from this layout into a contiguous array."""
+        if self.kind == "plain":
+            np.copyto(array, flat[: array.size].reshape(array.shape))
+        elif self.kind == "lanes":
+            _run(_kernels(array.dtype.name, self.lanes)["unpack"], array, flat, self.lanes)
+        else:
+            array.reshape(self._split(array.shape))[...] = self._inner(flat, array.shape).transpose(0, 1, 4, 2, 3)
+
+    def _split(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        n, maps, height, width = shape
+        return n, maps // self.lanes, self.lanes, height, width
+
+    def _inner(self, flat: Any, shape: tuple[int, ...]) -> Any:
+        n, maps, height, width = shape
+        b = self.border
+        whole = flat[: self.size(shape)].reshape(n, maps // self.lanes, height + 2 * b, width + 2 * b, self.lanes)
+        return whole[:, :, b : b + height, b : b + width]
+
+
+PLAIN: Final = Layout()
+
+_SOURCE: Final = """
+
+def pack(table, first, last):
+    array, flat = pointer(table, 0), pointer(table, 1)
+    batch, entries, gradient, nothing = number(table, 2), number(table, 3), number(table, 4), {zero}
+    for n in range(first, last):
+        if (n + 1) * {lanes} <= batch:
+            for e in range(entries):
+                store(flat, (n * entries + e) * {lanes}, load_step(array, n * {lanes} * entries + e, entries))
+        else:
+            for e in range(entries):
+                for l in range({lanes}):
+                    sample = n * {lanes} + l
+                    value = get(array, min(sample, batch - 1) * entries + e)
+                    put(flat, (n * entries + e) * {lanes} + l, nothing if gradient > 0 and sample >= batch else value)
+
+
+def unpack(table, first, last):
+    array, flat = pointer(table, 0), pointer(table, 1)
+    batch, entries = number(table, 2), number(table, 3)
+    for n in range(first, last):
+        if (n + 1) * {lanes} <= batch:
+            for e in range(entries):
+                store_step(array, n * {lanes} * entries + e, load(flat, (n * entries + e) * {lanes}), entries)
+        else:
+            for l in range(batch - n * {lanes}):
+                for e in range(entries):
+                    put(array, (n * {lanes} + l) * entries + e, get(flat, (n * entries + e) * {lanes} + l))
+"""
+
+
+def _kernels(dtype: str, lanes: int) -> Mapping[str, Kernel]:
+    return build(_SOURCE.format(lanes=lanes, zero="total(splat(0.0))"), ("pack", "unpack"), dtype, lanes)
+
+
+def _run(kernel: Kernel, array: Any, flat: Any, lanes: int, *, gradient: bool = False) -> None:
+    batch = len(array)
+    table = np.array([address(array), address(flat), batch, array.size // max(batch, 1), int(gradient)], np.int64)
+    kernel(address(table), 0, -(-batch // lanes))
+
+
+def address(array: Any) -> int:
+    """Where an array's numbers begin."""
+    return int(array.__array_interface__["data"][0])

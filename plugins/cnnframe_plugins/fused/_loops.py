@@ -1,0 +1,274 @@
+"""Sizes of a stage's buffers, for vectors across the batch ("lanes"), across columns ("rows") or across maps ("maps").
+
+A kernel goes through blocks: of as many samples as a vector has lanes, or of one sample. Buffers that one block needs
+stay in cache: the input with its border of zeros, and the sensitivities of the convolution. Per entry of a row there
+are `step` numbers, and a vector covers `span` columns: lanes and 1, or 1 and lanes.
+
+Each entry is summed in the order bias, input map, kernel row, kernel column; gradients by block, then over lanes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ._expression import Source
+from ._geometry import Chain, Linear
+from ._text import Text, Tiles, best_tile, cut
+
+# Places in a kernel's table of addresses.
+PLACES: Final = ("x", "k", "b", "beta", "shift", "y", "saved", "scratch", "links", "dy", "dx", "dk", "db", "dbeta", "dshift")
+UNROLLED: Final = 160
+
+
+def at(name: str) -> int:
+    """The place of an address in the table."""
+    return PLACES.index(name)
+
+
+@dataclass(frozen=True)
+class Loops:
+    """Sizes of all buffers, and what writes the source.
+
+    Attributes:
+        chain: the stage.
+        first, second: sources of its activations.
+        mode: "lanes", "rows" or "maps".
+        lanes: entries of a vector.
+        registers: of the CPU.
+        dx: whether the gradient of the input is wanted.
+        border: rows and columns of zeros around the output, in "maps".
+    """
+
+    chain: Chain
+    first: Source | None
+    second: Source | None
+    mode: str
+    lanes: int
+    registers: int
+    dx: bool
+    border: int = 0
+
+    @property
+    def linear(self) -> Linear:
+        """The convolution."""
+        return self.chain.linear
+
+    @property
+    def step(self) -> int:
+        """Numbers from one column to the next."""
+        return 1 if self.mode == "rows" else self.lanes
+
+    @property
+    def span(self) -> int:
+        """Columns that a vector covers."""
+        return self.lanes if self.mode == "rows" else 1
+
+    @property
+    def inner(self) -> int:
+        """Input maps side by side, in "maps": a vector of them, or all of a few."""
+        return min(self.lanes, self.linear.maps_in)
+
+    @property
+    def slices(self) -> int:
+        """Maps, or vectors of them."""
+        return self.linear.maps // self.lanes if self.mode == "maps" else self.linear.maps
+
+    @property
+    def vectors(self) -> int:
+        """Vectors in a row of the convolution's output."""
+        return -(-self.linear.columns // self.span)
+
+    @property
+    def pooled_vectors(self) -> int:
+        """Vectors in a row after the pooling."""
+        return -(-self.chain.pool.columns // self.span) if self.chain.pool else 0
+
+    @property
+    def input_vectors(self) -> int:
+        """Vectors in a row of the input."""
+        return -(-self.linear.width // self.span)
+
+    @property
+    def copies(self) -> bool:
+        """Whether the input is copied between borders first."""
+        return self.mode == "rows" or (self.mode == "lanes" and self.linear.padding != (0, 0))
+
+    @property
+    def x_row(self) -> int:
+        """Numbers in a row of the input as the convolution reads it."""
+        _, width = self.linear.padded
+        if self.mode != "rows":
+            return width * (self.lanes if self.mode == "lanes" else self.inner)
+        reach = (self.linear.size[1] - 1) * self.linear.dilation[1]
+        return max(width, self.vectors * self.lanes + reach)
+
+    @property
+    def x_map(self) -> int:
+        """Numbers in a map of the input as the convolution reads it."""
+        return self.x_row * self.linear.padded[0]
+
+    @property
+    def y_row(self) -> int:
+        """Numbers in a row of the activation's output."""
+        if self.mode != "rows":
+            return (self.linear.columns + 2 * self._around) * self.lanes
+        pooled = self.chain.pool.size[1] * self.pooled_vectors if self.chain.pool else 0
+        return max(self.vectors, pooled) * self.lanes
+
+    @property
+    def y_map(self) -> int:
+        """Numbers in a map of the activation's output."""
+        return self.y_row * (self.linear.rows + 2 * self._around)
+
+    @property
+    def _around(self) -> int:
+        """The border of the activation's output, where that is the stage's."""
+        return self.border if self.chain.pool is None else 0
+
+    @property
+    def y_start(self) -> int:
+        """Where in a block of the activation's output the first entry is."""
+        return self._around * (self.y_row + self.lanes)
+
+    def out_place(self, c: str, r: str, v: str) -> str:
+        """Where in a block of the output a vector is."""
+        pool = self.chain.pool
+        rows, wide = (pool.rows, pool.columns) if pool else (self.linear.rows, self.linear.columns)
+        b = self.border
+        row = (wide + 2 * b) * self.step
+        return f"({c} * {rows + 2 * b} + {r}) * {row} + {v} * {self.lanes} + {b * (row + self.step)}"
+
+    @property
+    def left(self) -> int:
+        """Columns of zeros before the sensitivities."""
+        return max(0, (self.linear.size[1] - 1) * self.linear.dilation[1] - self.linear.padding[1]) if self.dx else 0
+
+    @property
+    def d_start(self) -> int:
+        """Where in a map of the sensitivities the first one is: behind columns of zeros, and in "maps" rows of them."""
+        above = self.linear.size[0] - 1 - self.linear.padding[0] if self.dx and self.mode == "maps" else 0
+        return above * self.d_row + self.left * self.step
+
+    @property
+    def d_row(self) -> int:
+        """Numbers in a row of the sensitivities, with zeros around and between them where the convolution strides."""
+        if self.mode == "maps":
+            return (self.linear.width + self.linear.size[1] - 1 if self.dx else self.linear.columns) * self.lanes
+        columns = (self.linear.columns - 1) * self.spread + 1
+        if self.mode == "rows":
+            columns = self.y_row
+        if self.dx:
+            columns = max(columns, self.linear.padding[1] + self.input_vectors * self.span)
+        return (self.left + columns) * self.step
+
+    @property
+    def spread(self) -> int:
+        """Columns from one sensitivity to the next."""
+        return self.linear.stride[1] if self.dx else 1
+
+    @property
+    def d_map(self) -> int:
+        """Numbers in a map of the sensitivities."""
+        return self.d_row * (self.linear.height + self.linear.size[0] - 1 if self.dx and self.mode == "maps" else self.linear.rows)
+
+    @property
+    def out_block(self) -> int:
+        """Numbers of a block of the output."""
+        if self.mode == "maps":
+            _, maps, rows, wide = self.chain.shape
+            return maps * (rows + 2 * self.border) * (wide + 2 * self.border)
+        total = self.step
+        for size in self.chain.shape[1:]:
+            total *= size
+        return total
+
+    @property
+    def in_block(self) -> int:
+        """Numbers of a block of the input."""
+        if self.mode == "maps":
+            return self.linear.maps_in * self.linear.padded[0] * self.linear.padded[1]
+        return self.linear.maps_in * self.linear.height * self.linear.width * self.step
+
+    @property
+    def keeps_y(self) -> bool:
+        """Whether the first activation's output lies in `saved`: always in rows, else if a pooling hides it."""
+        return self.chain.pool is not None or self.mode == "rows"
+
+    @property
+    def keeps_x(self) -> bool:
+        """Whether the first activation's input lies in `saved`."""
+        return self.first is not None and "x" in self.first.reads
+
+    @property
+    def keeps_u(self) -> bool:
+        """Whether the second activation's input lies in `saved`."""
+        return self.second is not None and "x" in self.second.reads
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Where in a block of `saved` its parts begin, and at "end" its size."""
+        found, total = {}, 0
+        pooled = self.chain.pool.rows * self.pooled_vectors * self.lanes if self.chain.pool else 0
+        for name, there, size in (("y", self.keeps_y, self.y_map), ("x", self.keeps_x, self.y_map), ("u", self.keeps_u, pooled)):
+            if there:
+                found[name], total = total, total + size * self.slices
+        return {**found, "end": total}
+
+    @property
+    def scratch(self) -> dict[str, int]:
+        """Where in the scratch of a thread its parts begin, and at "end" its size."""
+        sizes = {
+            "x": self.linear.maps_in * self.x_map if self.copies else 0,
+            "d": self.slices * self.d_map,
+            "dk": self.linear.weights * (1 if self.mode == "maps" else self.lanes),
+            "db": 3 * self.slices * self.lanes,
+            "k": self.linear.weights if self.mode == "maps" else 0,
+        }
+        found, total = {}, 0
+        for name, size in sizes.items():
+            found[name], total = total, total + -(-size // 16) * 16
+        # What is read past the end of a row of the last map is not used, but must be there.
+        return {**found, "end": total + 4 * self.lanes}
+
+    def tile(self, columns: int, maps: int) -> tuple[int, int]:
+        """Vectors of columns by maps in registers."""
+        return best_tile(columns, 1 if self.linear.links else maps, self.registers)
+
+    def pieces(self, total: int, width: int, columns: int) -> Tiles:
+        """Tiles of vectors; in a row whose last vector is not full, the last tile stands alone, so that its place is known."""
+        tiles = cut(total, width)
+        if columns % self.span:
+            start, size, count = tiles[-1]
+            if count > 1:
+                tiles[-1:] = [(start, size, count - 1), (start + (count - 1) * size, size, 1)]
+        return tiles
+
+
+def copy_in(t: Text, s: Loops) -> None:
+    """Copy a block of the input between borders that are zero already."""
+    linear, (top, left) = s.linear, s.linear.padding
+    with t.repeat("ci", linear.maps_in), t.repeat("h", linear.height):
+        t(f"p = (ci * {linear.height} + h) * {linear.width * s.step}", f"q = ci * {s.x_map} + (h + {top}) * {s.x_row} + {left * s.step}")
+        if s.mode == "lanes":
+            with t.repeat("v", linear.width):
+                t(f"store(X, q + v * {s.lanes}, load(x, p + v * {s.lanes}))")
+            return
+        whole, part = divmod(linear.width, s.lanes)
+        if whole:
+            with t.repeat("v", whole):
+                t(f"store(X, q + v * {s.lanes}, load(x, p + v * {s.lanes}))")
+        if part:
+            t(f"store_part(X, q + {whole * s.lanes}, load_part(x, p + {whole * s.lanes}, {part}), {part})")
+
+
+def zero(t: Text, name: str, count: int, lanes: int) -> None:
+    """Fill a part of the scratch, which is a whole number of vectors, with zeros."""
+    with t.block(f"for i in range(0, {-(-count // 16) * 16}, {lanes}):"):
+        t(f"store({name}, i, splat(0.0))")
+
+
+def columns(total: int, lanes: int) -> list[tuple[int, int, int]]:
+    """First vector, number of vectors, and lanes of each, in a row of `total` columns: the whole ones and the last."""
+    whole, part = divmod(total, lanes)
+    return [piece for piece in ((0, whole, lanes), (whole, 1, part)) if piece[1] and piece[2]]

@@ -1,0 +1,220 @@
+"""Source of convolutions of many maps: vectors across the output maps, on maps that lie side by side between borders of zeros.
+
+Weights are brought into the order in which they are read, once in a pass; sums of some columns by one or two vectors
+of maps are in registers. The gradient of the input is the same loop over flipped, transposed weights.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ._backward import sensitivities
+from ._forward import pool_row
+from ._loops import Loops, at, zero
+from ._text import Text, cut
+
+NEAR: Final = 4096
+"""Sensitivities that stay in the first cache while the gradients of some kernels are summed."""
+
+
+def why_not_wide(s: Loops) -> str | None:
+    """Why vectors do not go across the maps; None if they can."""
+    linear, lanes = s.linear, s.lanes
+    if linear.links or linear.fan != linear.maps_in:
+        return "links and groups are not for vectors across maps"
+    if linear.stride != (1, 1) or linear.dilation != (1, 1):
+        return f"a stride {linear.stride} or dilation {linear.dilation} is not for vectors across maps"
+    if linear.padding[0] != linear.padding[1] or any(k - 1 < p for k, p in zip(linear.size, linear.padding, strict=True)):
+        return f"padding {linear.padding} is not for vectors across maps"
+    if linear.maps % lanes:
+        return f"{linear.maps} output maps are no whole number of vectors of {lanes}"
+    if linear.maps_in % lanes and (s.dx or linear.maps_in > lanes):
+        return f"{linear.maps_in} input maps are no whole number of vectors of {lanes}"
+    return None
+
+
+def wide_source(s: Loops) -> str:
+    """The functions `forward(table, first, last)` and `backward(table, first, last)`."""
+    return _forward(s) + _backward(s)
+
+
+def _wide(vectors: int) -> int:
+    """Vectors of maps side by side in registers."""
+    return 2 if vectors % 2 == 0 else 1
+
+
+def _columns(s: Loops, total: int, vectors: int) -> int:
+    """Columns side by side in registers, so that tiles are alike."""
+    most = (s.registers - 1 - vectors) // vectors
+    return max(w for w, n in ((-(-total // n), n) for n in range(1, total + 1)) if w <= most)
+
+
+def _pointers(t: Text, s: Loops, names: dict[str, str]) -> None:
+    t(*(f"{name} = pointer(table, {at(place)})" for name, place in names.items()))
+    if s.chain.pool is not None and s.chain.pool.kind == "sum":
+        t(f"beta = pointer(table, {at('beta')})", f"moved = pointer(table, {at('shift')})")
+
+
+def _packed(t: Text, s: Loops, *, back: bool) -> None:
+    """Copy the weights to K: by output vectors, input maps and taps, flipped as they are read."""
+    linear = s.linear
+    kh, kw = linear.size
+    maps, inner = (linear.maps_in, s.lanes) if back else (linear.maps, s.inner)
+    wide = _wide(maps // s.lanes) * s.lanes
+    others = linear.maps if back else linear.maps_in
+    t("z = 0")
+    with t.repeat("m", maps // wide, 0, wide), t.repeat("o", others // inner, 0, inner), t.repeat("r", kh), t.repeat("q", kw):
+        flip = linear.flipped != back
+        t(f"tap = {f'({kh - 1} - r)' if flip else 'r'} * {kw} + {f'{kw - 1} - q' if flip else 'q'}")
+        with t.repeat("i", inner), t.repeat("j", wide):
+            place = f"((o + i) * {linear.maps_in} + m + j) * {kh * kw} + tap" if back else f"((m + j) * {linear.maps_in} + o + i) * {kh * kw} + tap"
+            t(f"put(K, z, get(k, {place}))", "z += 1")
+
+
+def _bordered(t: Text, s: Loops) -> None:
+    """Write the border of zeros around the output."""
+    _, _, rows, columns = s.chain.shape
+    b, lanes = s.border, s.lanes
+    high, wide = rows + 2 * b, columns + 2 * b
+    with t.block(f"for c in range({s.slices}):"), t.block(f"for r in range({high}):"):
+        t(f"p = (c * {high} + r) * {wide * lanes}")
+        with t.block(f"if r < {b} or r >= {rows + b}:"), t.block(f"for v in range({wide}):"):
+            t(f"store(y, p + v * {lanes}, splat(0.0))")
+        with t.block("else:"), t.block(f"for v in range({b}):"):
+            t(f"store(y, p + v * {lanes}, splat(0.0))", f"store(y, p + ({columns + b} + v) * {lanes}, splat(0.0))")
+
+
+def _sums(t: Text, s: Loops, w: int, wide: int, source: str, row: str, sizes: tuple[int, int, int, int]) -> None:
+    """Add the products of all taps of all maps to a0_0 and so on, for columns from v on; `row` is that of the window's top."""
+    kh, kw = s.linear.size
+    vectors, inner, map_size, row_size = sizes
+    with t.block(f"for ci in range({vectors}):"), t.repeat("kh", kh):
+        t(f"xp = shift({source}, ci * {map_size} + ({row} + kh) * {row_size} + v * {inner})")
+        t(f"kp = shift(K, ((cb * {vectors} + ci) * {kh} + kh) * {kw * inner * wide * s.lanes})")
+        with t.block(f"for q in range({kw * inner}):"):
+            t(f"kq = shift(kp, q * {wide * s.lanes})", "xq = shift(xp, q)")
+            t(*(f"w{c} = load(kq, {c * s.lanes})" for c in range(wide)))
+            t(*(f"a{i}_{c} = madd(a{i}_{c}, w{c}, xq, {i * inner})" for i in range(w) for c in range(wide)))
+
+
+def _forward(s: Loops) -> str:
+    t, linear, pool = Text(), s.linear, s.chain.pool
+    wide = _wide(s.slices)
+    with t.block("\n\ndef forward(table, first, last):"):
+        _pointers(t, s, {"x0": "x", "k": "k", "b": "b", "y0": "y", "saved": "saved", "scratch": "scratch"})
+        t(f"K = shift(scratch, {s.scratch['k']})")
+        _packed(t, s, back=False)
+        with t.block("for n in range(first, last):"):
+            t(f"x = shift(x0, n * {s.in_block})", f"y = shift(y0, n * {s.out_block})", f"kept = shift(saved, n * {s.parts['end']})")
+            if s.border:
+                _bordered(t, s)
+            with t.block(f"for cb in range({s.slices // wide}):"):
+                if pool is None:
+                    with t.repeat("oh", linear.rows):
+                        _row(t, s, wide)
+                else:
+                    with t.repeat("r", pool.rows):
+                        with t.repeat("a", pool.size[0]):
+                            t(f"oh = r * {pool.size[0]} + a")
+                            _row(t, s, wide)
+                        with t.block(f"for c in range(cb * {wide}, cb * {wide} + {wide}):"):
+                            pool_row(t, s)
+    return str(t)
+
+
+def _row(t: Text, s: Loops, wide: int) -> None:
+    linear = s.linear
+    sizes = (linear.maps_in // s.inner, s.inner, s.x_map, s.x_row)
+    for start, w, count in cut(linear.columns, _columns(s, linear.columns, wide)):
+        with t.repeat("v", count, start, w):
+            every = [(i, c) for c in range(wide) for i in range(w)]
+            t(*(f"a{i}_{c} = load(b, (cb * {wide} + {c}) * {s.lanes})" for i, c in every))
+            _sums(t, s, w, wide, "x", "oh", sizes)
+            kept, offset = ("kept", s.parts["y"]) if s.keeps_y else ("y", s.y_start)
+            t(f"base = cb * {wide * s.y_map} + oh * {s.y_row} + v * {s.lanes}")
+            for i, c in every:
+                place = f"base + {c * s.y_map + i * s.lanes}"
+                if s.keeps_x:
+                    t(f"store(kept, {place} + {s.parts['x']}, a{i}_{c})")
+                value = f"first_activation(a{i}_{c})" if s.first and not s.first.identity else f"a{i}_{c}"
+                t(f"store({kept}, {place} + {offset}, {value})")
+
+
+def _backward(s: Loops) -> str:
+    t, linear, pool, lanes = Text(), s.linear, s.chain.pool, s.lanes
+    summed = pool is not None and pool.kind == "sum"
+    with t.block("\n\ndef backward(table, first, last):"):
+        names = {"x0": "x", "k": "k", "y0": "y", "saved": "saved", "dy0": "dy", "dx0": "dx", "dk": "dk", "db": "db", "scratch": "scratch"}
+        _pointers(t, s, names | ({"dbeta": "dbeta", "dshift": "dshift"} if summed else {}))
+        t(*(f"{name} = shift(scratch, {s.scratch[part]})" for name, part in (("D", "d"), ("DK", "dk"), ("DB", "db"), ("K", "k"))))
+        if s.dx:
+            _packed(t, s, back=True)
+            zero(t, "D", s.slices * s.d_map, lanes)
+        zero(t, "DK", linear.weights, lanes)
+        zero(t, "DB", 3 * linear.maps, lanes)
+        with t.block("for n in range(first, last):"):
+            t(f"x = shift(x0, n * {s.in_block})", f"y = shift(y0, n * {s.out_block})", f"dy = shift(dy0, n * {s.out_block})")
+            t(f"kept = shift(saved, n * {s.parts['end']})")
+            with t.block(f"for c in range({s.slices}):"):
+                sensitivities(t, s)
+            _kernels(t, s)
+            if s.dx:
+                t(f"dx = shift(dx0, n * {s.in_block})")
+                _inputs(t, s)
+        _unpacked(t, s)
+        with t.block(f"for c in range({s.slices}):"):
+            for number, name in enumerate(("db", "dbeta", "dshift") if summed else ("db",)):
+                t(f"store({name}, c * {lanes}, load(DB, ({number * s.slices} + c) * {lanes}))")
+    return str(t)
+
+
+def _kernels(t: Text, s: Loops) -> None:
+    """Add one sample to the gradient of the weights, in the order of the packed ones."""
+    linear, lanes = s.linear, s.lanes
+    kh, kw = linear.size
+    wide = _wide(s.slices)
+    vectors, taps = linear.maps_in // s.inner, kw * s.inner
+    many = _columns(s, taps, wide)
+    near = max(1, NEAR // (linear.columns * wide * lanes))
+    with t.block(f"for start in range(0, {linear.rows}, {near}):"):
+        t(f"end = min(start + {near}, {linear.rows})")
+        with t.block(f"for cb in range({s.slices // wide}):"), t.block(f"for ci in range({vectors}):"), t.repeat("kh", kh):
+            for first, w, count in cut(taps, many):
+                with t.repeat("q", count, first, w):
+                    every = [(i, c) for i in range(w) for c in range(wide)]
+                    t(f"zp = shift(DK, (((cb * {vectors} + ci) * {kh} + kh) * {taps} + q) * {wide * lanes})")
+                    t(*(f"a{i}_{c} = load(zp, {(i * wide + c) * lanes})" for i, c in every))
+                    with t.block("for oh in range(start, end):"):
+                        t(f"xr = shift(x, ci * {s.x_map} + (oh + kh) * {s.x_row} + q)", f"dr = shift(D, cb * {wide * s.d_map} + oh * {s.d_row} + {s.d_start})")
+                        with t.block(f"for v in range({linear.columns}):"):
+                            t(f"xp = shift(xr, v * {s.inner})", f"dp = shift(dr, v * {lanes})")
+                            t(*(f"d{c} = load(dp, {c * s.d_map})" for c in range(wide)))
+                            t(*(f"a{i}_{c} = madd(a{i}_{c}, d{c}, xp, {i})" for i, c in every))
+                    t(*(f"store(zp, {(i * wide + c) * lanes}, a{i}_{c})" for i, c in every))
+
+
+def _unpacked(t: Text, s: Loops) -> None:
+    """Copy the gradient of the weights into the order of the weights."""
+    linear = s.linear
+    kh, kw = linear.size
+    wide = _wide(s.slices) * s.lanes
+    t("z = 0")
+    with t.repeat("m", linear.maps // wide, 0, wide), t.repeat("o", linear.maps_in // s.inner, 0, s.inner), t.repeat("r", kh), t.repeat("q", kw):
+        t(f"tap = ({kh - 1} - r) * {kw} + {kw - 1} - q" if linear.flipped else f"tap = r * {kw} + q")
+        with t.repeat("i", s.inner), t.repeat("j", wide):
+            t(f"put(dk, ((m + j) * {linear.maps_in} + o + i) * {kh * kw} + tap, get(DK, z))", "z += 1")
+
+
+def _inputs(t: Text, s: Loops) -> None:
+    """The gradient of the input, within its border, which is left as it is."""
+    linear, lanes, border = s.linear, s.lanes, s.linear.padding[0]
+    vectors = linear.maps_in // lanes
+    wide = _wide(vectors)
+    with t.block(f"for cb in range({vectors // wide}):"), t.repeat("ih", linear.height):
+        for start, w, count in cut(linear.width, _columns(s, linear.width, wide)):
+            with t.repeat("v", count, start, w):
+                every = [(i, c) for c in range(wide) for i in range(w)]
+                t(*(f"a{i}_{c} = splat(0.0)" for i, c in every))
+                _sums(t, s, w, wide, "D", "ih", (s.slices, lanes, s.d_map, s.d_row))
+                t(f"base = cb * {wide * s.x_map} + (ih + {border}) * {s.x_row} + (v + {border}) * {lanes}")
+                t(*(f"store(dx, base + {c * s.x_map + i * lanes}, a{i}_{c})" for i, c in every))

@@ -1,0 +1,438 @@
+"""Generated kernels against the NumPy code of the operations they fuse, chained by hand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnnframe import Activation, Links
+from cnnframe_plugins import SGD, Conv, ConvLinked, Dense, Flatten, Identity, LeakyReLU, Logistic, MaxPool, MeanPool, ReLU, ScaledTanh, Softplus, Subsample
+from cnnframe_plugins.fused import CacheWarning, Declined, Layout, Stage, Update, _cache, _compiler, _functions, join, unavailable, why_not
+from cnnframe_plugins.fused import compile as compile_stage
+from cnnframe_plugins.fused._simd import width
+
+pytest.importorskip("numba", reason="the extra `fast` is not installed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def folder(tmp_path_factory):
+    """Kernels of this run, unless a folder is given."""
+    given = os.environ.get(_cache.VARIABLE)
+    os.environ[_cache.VARIABLE] = given or str(tmp_path_factory.mktemp("kernels"))
+    assert unavailable() is None
+    yield
+    if given is None:
+        del os.environ[_cache.VARIABLE]
+
+
+TANH = ScaledTanh()
+
+
+@dataclass(frozen=True)
+class Case:
+    """Operations, an input's shape, and whether results are compared bit by bit, on integers."""
+
+    ops: tuple
+    shape: tuple[int, ...]
+    exact: bool = True
+    dtype: str = "float32"
+    dx: bool = True
+    border: int = 0
+    mode: str = ""
+
+    def stage(self, threads=1):
+        return Stage(self.ops, self.shape, self.dtype, threads, self.dx, self.border, self.mode)
+
+
+CASES = {
+    "conv relu mean": Case((Conv(3, 3), ReLU(), MeanPool(2, 2)), (11, 2, 7, 8)),
+    "strided padded dilated groups": Case((Conv(4, 2, stride=(2, 3), padding=(1, 2), dilation=2, groups=2), ReLU()), (9, 2, 7, 8)),
+    "correlation, max pool, ragged": Case((Conv(2, (2, 3), orientation="correlation"), ReLU(), MaxPool((2, 3), (2, 3))), (8, 1, 6, 9)),
+    "links subsample tanh": Case((ConvLinked(Links.random(4, 5, 2, seed=0), 3, padding=1), TANH, Subsample(2), TANH), (13, 4, 6, 4), exact=False),
+    "one dimension, identity": Case((Conv(3, 4, dims=1, stride=2), Identity()), (10, 2, 12)),
+    "softplus twice, float64": Case((Conv(2, 3), Softplus(), MeanPool((3, 1), (3, 1)), Softplus()), (9, 1, 5, 5), exact=False, dtype="float64"),
+    "flatten dense": Case((Flatten(), Dense(7), TANH), (21, 2, 3, 3), exact=False),
+    "kernel as large as the map": Case((Conv(9, (3, 2)), ReLU()), (17, 3, 3, 2), dx=False),
+}
+FEW = {
+    "conv relu max": Case((Conv(3, 3, padding=(0, 1)), ReLU(), MaxPool(2, 2)), (2, 2, 9, 11)),
+    "links logistic mean": Case((ConvLinked(Links.random(3, 4, 2, seed=0), 2), Logistic(0.5), MeanPool((2, 1), (2, 1))), (1, 3, 5, 10), exact=False),
+    "subsample tanh": Case((Conv(4, 3, groups=2), TANH, Subsample(2), TANH), (1, 2, 6, 12), exact=False),
+    "no pooling, dilated": Case((Conv(2, 2, dilation=2), LeakyReLU(0.5)), (3, 1, 5, 13)),
+    "dense softplus": Case((Dense(5), Softplus()), (3, 19), exact=False),
+    "kernel as large as the map": Case((Conv(9, (3, 2)), ReLU()), (1, 3, 3, 2)),
+}
+# Twice a vector's lanes, so that vectors go in pairs; a few input maps lie side by side as they are.
+PAIR = 2 * width("float64")
+WIDE = {
+    "padded, relu, max": Case((Conv(PAIR, 3, padding=1), ReLU(), MaxPool(2, 2)), (3, PAIR // 2, 6, 5), dtype="float64", mode="maps", border=1),
+    "few maps in, correlation": Case((Conv(PAIR, (3, 2), orientation="correlation"), ReLU()), (2, 3, 5, 9), dtype="float64", dx=False, mode="maps", border=2),
+    "tanh subsample softplus": Case((Conv(PAIR, 3), TANH, Subsample(2), Softplus()), (2, PAIR, 6, 4), exact=False, dtype="float64", mode="maps"),
+}
+
+
+def chained(ops, x, params, dy):
+    """Output, gradient of the input and of the parameters by the operations' own code."""
+    saved = []
+    for i, op in enumerate(ops):
+        x, kept = op.forward(x, **{name: params[f"{i}.{name}"] for name in op.params})
+        saved.append(kept)
+    y, gradients = x, {}
+    for i in reversed(range(len(ops))):
+        found = ops[i].backward(dy, saved[i])
+        gradients |= {f"{i}.{name}": found[name] for name in ops[i].params}
+        dy = found["x"]
+    return y, dy, gradients
+
+
+def shapes(ops, shape):
+    found = {}
+    for i, op in enumerate(ops):
+        sizes = op.sizes({"x": shape})
+        found |= {f"{i}.{name}": of for name, of in op.parameter_shapes(sizes).items()}
+        shape = op.output_shapes(sizes)["y"]
+    return found, shape
+
+
+def drawn(case, seed=0):
+    rng = np.random.default_rng(seed)
+    params, out = shapes(case.ops, case.shape)
+
+    def draw(shape):
+        values = rng.integers(-3, 4, shape) if case.exact else rng.standard_normal(shape) / 2
+        return values.astype(case.dtype)
+
+    return draw(case.shape), {name: draw(shape) for name, shape in params.items()}, draw(out)
+
+
+def fused(case, x, params, dy, threads=1):
+    """The same as `chained` by a kernel, in buffers full of NaN."""
+    kernel = compile_stage(case.stage(threads))
+
+    def room(size):
+        return np.full(size, np.nan, case.dtype)
+
+    flat = {name: room(layout.size(array.shape)) for name, layout, array in (("x", kernel.input_layout, x), ("dy", kernel.output_layout, dy))}
+    if kernel.input_layout.border:
+        flat["x"][...] = 0
+    kernel.input_layout.pack(x, flat["x"])
+    kernel.output_layout.pack(dy, flat["dy"], gradient=True)
+    y, dx, saved, scratch = room(flat["dy"].size), room(flat["x"].size), room(kernel.saved), room(kernel.scratch)
+    gradients = {name: room(value.shape) for name, value in params.items()}
+    assert kernel.parameters == {name: value.size for name, value in params.items()}
+    given = [array.copy() for array in (flat["x"], *params.values())]
+    kernel.forward(flat["x"], params, y, saved, scratch)
+    kept = saved.copy(), y.copy()
+    scratch[...] = np.nan
+    kernel.backward(flat["dy"], flat["x"], y, params, saved, dx if case.dx else None, gradients, scratch)
+    for before, after in zip((*given, *kept), (flat["x"], *params.values(), saved, y), strict=True):
+        assert np.array_equal(before, after, equal_nan=True)
+    out, back = np.empty_like(dy), np.empty_like(x)
+    kernel.output_layout.unpack(y, out)
+    kernel.input_layout.unpack(dx, back)
+    return out, back if case.dx else None, gradients
+
+
+def compare(case, found, expected):
+    """Bits, or as far apart as roundings in sums of this size take them."""
+    for got, want in zip((found[0], found[1], *found[2].values()), (expected[0], expected[1], *(expected[2][name] for name in found[2])), strict=True):
+        if got is None:
+            continue
+        if case.exact:
+            np.testing.assert_array_equal(got, want)
+        else:
+            eps = np.finfo(case.dtype).eps
+            np.testing.assert_allclose(got, want, rtol=40 * eps, atol=40 * eps * np.abs(want).max())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_vectors_across_the_batch_compute_what_the_chain_computes(name):
+    case = CASES[name]
+    x, params, dy = drawn(case)
+    wide = [array if case.exact else array.astype(np.float64) for array in (x, dy)]
+    exact = params if case.exact else {key: value.astype(np.float64) for key, value in params.items()}
+    expected = chained(case.ops, wide[0], exact, wide[1])
+    assert compile_stage(case.stage()).input_layout.kind == "lanes"
+    for threads in (1, 2):
+        compare(case, fused(case, x, params, dy, threads), expected)
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_vectors_across_columns_compute_what_the_chain_computes(name):
+    case = FEW[name]
+    x, params, dy = drawn(case)
+    exact = params if case.exact else {key: value.astype(np.float64) for key, value in params.items()}
+    expected = chained(case.ops, x if case.exact else x.astype(np.float64), exact, dy if case.exact else dy.astype(np.float64))
+    assert compile_stage(case.stage()).input_layout.kind == "plain"
+    compare(case, fused(case, x, params, dy), expected)
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_vectors_across_maps_compute_what_the_chain_computes(name):
+    case = WIDE[name]
+    x, params, dy = drawn(case)
+    expected = chained(case.ops, x, params, dy)
+    for threads in (1, 2):
+        compare(case, fused(case, x, params, dy, threads), expected)
+
+
+def test_a_border_is_written_and_none_is_read():
+    case = WIDE["padded, relu, max"]
+    x, params, _ = drawn(case)
+    kernel = compile_stage(case.stage())
+    layout = kernel.output_layout
+    flat, y = np.zeros(kernel.input_layout.size(x.shape)), np.full(layout.size(kernel.output), np.nan)
+    kernel.input_layout.pack(x, flat)
+    kernel.forward(flat, params, y, np.empty(kernel.saved), np.empty(kernel.scratch))
+    n, maps, rows, columns = kernel.output
+    whole = y.reshape(n, maps // layout.lanes, rows + 2, columns + 2, layout.lanes)
+    assert not np.isnan(whole).any()
+    whole[:, :, 1:-1, 1:-1] = 0
+    assert not whole.any()
+
+
+def test_the_same_threads_give_the_same_bits():
+    case = CASES["links subsample tanh"]
+    x, params, dy = drawn(case)
+    for threads in (1, 2):
+        first = fused(case, x, params, dy, threads)
+        for _ in range(3):
+            again = fused(case, x, params, dy, threads)
+            assert all(np.array_equal(first[2][name], again[2][name]) for name in params)
+            assert np.array_equal(first[0], again[0]) and np.array_equal(first[1], again[1])
+
+
+def test_a_nan_and_an_infinity_stay_in_their_sample():
+    case = CASES["conv relu mean"]
+    x, params, dy = drawn(case)
+    x[2, 0, 3, 3], x[10, 1, 0, 0] = np.nan, np.inf
+    with np.errstate(invalid="ignore"):
+        want, _, _ = chained(case.ops, x, params, dy)
+    got, _, _ = fused(case, x, params, dy)
+    np.testing.assert_array_equal(got, want)
+    assert np.isfinite(got[[i for i in range(11) if i not in (2, 10)]]).all()
+
+
+def test_stages_join_into_one_run():
+    first, second = Case((Conv(3, 3), ReLU(), MeanPool(2, 2)), (11, 2, 7, 8)), Case((Flatten(), Dense(4)), (11, 3, 2, 3))
+    x, params, _ = drawn(first)
+    _, more, dy = drawn(second)
+    a, b = (compile_stage(Stage(case.ops, case.shape, "float32", 2, dx)) for case, dx in ((first, False), (second, True)))
+    layout = a.input_layout
+    assert layout == b.input_layout
+    buffers = {"x": (11, 2, 7, 8), "h": (11, 3, 2, 3), "y": (11, 4), "dy": (11, 4), "dh": (11, 3, 2, 3)}
+    flat = {name: np.full(layout.size(shape), np.nan, np.float32) for name, shape in buffers.items()}
+    saved = [np.full(kernel.saved, np.nan, np.float32) for kernel in (a, b)]
+    scratch = np.full(max(a.scratch, b.scratch), np.nan, np.float32)
+    layout.pack(x, flat["x"])
+    layout.pack(dy, flat["dy"], gradient=True)
+    forward = join(a.bind_forward(flat["x"], params, flat["h"], saved[0], scratch), b.bind_forward(flat["h"], more, flat["y"], saved[1], scratch))
+    gradients = [{name: np.empty_like(value) for name, value in given.items()} for given in (params, more)]
+    backward = join(
+        b.bind_backward(flat["dy"], flat["h"], flat["y"], more, saved[1], flat["dh"], gradients[1], scratch),
+        a.bind_backward(flat["dh"], flat["x"], flat["h"], params, saved[0], None, gradients[0], scratch),
+    )
+    for _ in range(2):
+        forward()
+        backward()
+    shifted = {f"{int(name[0]) + 3}{name[1:]}": value for name, value in more.items()}
+    want, _, expected = chained((*first.ops, *second.ops), x, params | shifted, dy)
+    got = np.empty_like(dy)
+    layout.unpack(flat["y"], got)
+    np.testing.assert_array_equal(got, want)
+    for name, value in params.items():
+        np.testing.assert_array_equal(gradients[0][name], expected[name], err_msg=f"{name} {value.shape}")
+    np.testing.assert_array_equal(gradients[1]["1.W"], expected["4.W"])
+
+
+def test_what_is_not_supported_is_declined_with_a_reason():
+    assert "overlap" in why_not((Conv(2, 3), MaxPool(3, 2)), (8, 1, 9, 9), "float32")
+    assert "3" in why_not((Conv(2, 2, dims=3),), (8, 1, 4, 4, 4), "float32")
+    assert "float16" in why_not((Conv(2, 2),), (8, 1, 4, 4), "float16")
+    assert "begins with" in why_not((MaxPool(2, 2),), (8, 1, 4, 4), "float32")
+    assert "place" in why_not((Conv(2, 2), Conv(2, 2)), (8, 1, 4, 4), "float32")
+    assert why_not((Conv(2, 2),), (8, 1, 4, 4), "float32") is None
+    with pytest.raises(Declined, match="no whole number of vectors"):
+        compile_stage(Stage((Conv(33, 3),), (8, 8, 5, 5), mode="maps"))
+    with pytest.raises(Declined, match="begins with"):
+        compile_stage(Stage((MaxPool(2, 2),), (8, 1, 4, 4)))
+
+
+@dataclass(frozen=True)
+class Bump(Activation):
+    """A third party's: branches, powers, and no derivative that is stated."""
+
+    name = "bump"
+
+    def f(self, x):
+        return np.where(x > 1, x / np.sqrt(1 + x * x), np.exp(-x * x) + np.abs(x) ** 3)
+
+    def df(self, x, y):
+        return np.where(x > 1, (1 + x * x) ** -1.5, -2 * x * np.exp(-x * x) + 3 * x * np.abs(x))
+
+    def expr(self, x):
+        import sympy as sp
+
+        return sp.Piecewise((x / sp.sqrt(1 + x**2), x > 1), (sp.exp(-(x**2)) + sp.Abs(x) ** 3, True))
+
+
+@dataclass(frozen=True)
+class Wave(Bump):
+    """Of a function that has no vector source."""
+
+    name = "wave"
+
+    def expr(self, x):
+        import sympy as sp
+
+        return sp.sin(x)
+
+
+def test_a_third_partys_activation_is_fused_like_ours():
+    case = Case((Dense(3), Bump()), (8, 4), exact=False)
+    x, params, dy = drawn(case)
+    compare(case, fused(case, x, params, dy), chained(case.ops, x.astype(float), {name: v.astype(float) for name, v in params.items()}, dy.astype(float)))
+    assert "sin" in why_not((Dense(3), Wave()), (8, 4), "float32")
+
+
+REFERENCES = {
+    "v_exp": np.exp,
+    "v_tanh": np.tanh,
+    "v_log": np.log,
+    "v_logistic": lambda x: np.where(x < 0, np.exp(-np.abs(x)), 1) / (1 + np.exp(-np.abs(x))),
+    "v_softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_functions_are_within_a_few_units_of_the_last_place(dtype):
+    lanes = width(dtype)
+    names = tuple(REFERENCES)
+    body = [_functions.source(frozenset(names), dtype)]
+    for name in names:
+        body.append(f"\ndef {name}_all(table, first, last):\n    x, y = pointer(table, 0), pointer(table, 1)\n    for i in range(first, last):\n")
+        body.append(f"        store(y, {lanes} * i, {name}(load(x, {lanes} * i)))\n")
+    kernels = _compiler.build("".join(body), tuple(f"{name}_all" for name in names), dtype, lanes)
+    rng = np.random.default_rng(0)
+    scales = [10.0**e for e in (-300, -40, -8, -2, -1, 0, 1, 2, 4, 30)]
+    edges = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, np.finfo(dtype).tiny, np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal]
+    x = np.concatenate([edges, *(rng.standard_normal(2000) * scale for scale in scales)]).astype(dtype)
+    x = x[: len(x) // lanes * lanes]
+    for name, reference in REFERENCES.items():
+        y = np.empty_like(x)
+        table = np.array([x.__array_interface__["data"][0], y.__array_interface__["data"][0]], np.int64)
+        kernels[f"{name}_all"](table.__array_interface__["data"][0], 0, len(x) // lanes)
+        with np.errstate(all="ignore"):
+            want = reference(x.astype(np.longdouble))
+            rounded = want.astype(dtype)
+            wrong = ~((y == rounded) | (np.isnan(y) & np.isnan(rounded)))
+            limit = 5 * np.finfo(dtype).eps / 2 * np.abs(want) + np.finfo(dtype).smallest_subnormal
+            assert not (wrong & ~(np.abs(y - want) <= limit)).any(), name
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 5), (8, 7), (17, 1, 3, 3)])
+def test_lanes_pack_and_unpack(shape):
+    x = np.random.default_rng(0).standard_normal(shape)
+    layout = Layout("lanes", 4)
+    flat, back = np.full(layout.size(shape), np.nan), np.empty(shape)
+    layout.pack(x, flat)
+    layout.unpack(flat, back)
+    np.testing.assert_array_equal(back, x)
+    lanes = flat.reshape(-1, int(np.prod(shape[1:])), 4)
+    spare = -shape[0] % 4
+    if spare:
+        assert (lanes[-1, :, -spare:] == x[-1].reshape(-1, 1)).all()
+        layout.pack(x, flat, gradient=True)
+        assert (lanes[-1, :, -spare:] == 0).all()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_update_has_the_bits_of_the_optimizer(momentum):
+    rng = np.random.default_rng(0)
+    p, g, v = (rng.standard_normal(29).astype(np.float32) for _ in range(3))
+    mask = np.zeros(29, np.float32)
+    mask[:21] = 1
+    rate, decay = np.float32(0.1), np.float32(0.01)
+    slope = g + decay * (mask * p)
+    velocity = np.float32(momentum) * v - rate * slope if momentum else -rate * slope
+    want = p + velocity
+    Update.of("float32", [(0, 10, True), (10, 21, True), (21, 29, False)])(p, g, v if momentum else None, 0.1, 0.01, momentum)
+    np.testing.assert_array_equal(p, want)
+    if momentum:
+        np.testing.assert_array_equal(v, velocity)
+    assert SGD(momentum=momentum).momentum == momentum
+
+
+SMALL = "\ndef twice(table, first, last):\n    x = pointer(table, 0)\n    for i in range(first, last):\n        put(x, i, 2 * get(x, i))\n"
+
+
+def doubled():
+    _compiler._loaded.clear()
+    x = np.ones(3)
+    table = np.array([x.__array_interface__["data"][0]], np.int64)
+    _compiler.build(SMALL, ("twice",), "float64", 2)["twice"](table.__array_interface__["data"][0], 0, 3)
+    return x.tolist()
+
+
+def test_a_damaged_entry_of_the_cache_is_compiled_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv(_cache.VARIABLE, str(tmp_path))
+    assert doubled() == [2, 2, 2]
+    (entry,) = tmp_path.iterdir()
+    whole = entry.read_bytes()
+    monkeypatch.setattr(_compiler, "_compile", lambda *_: pytest.fail("compiled although it is kept"))
+    assert doubled() == [2, 2, 2]
+    monkeypatch.undo()
+    monkeypatch.setenv(_cache.VARIABLE, str(tmp_path))
+    for damage in (whole[:-1], whole[:60], b"", whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]):
+        entry.write_bytes(damage)
+        assert _cache.read(entry.stem) is None
+        assert not entry.exists()
+        assert doubled() == [2, 2, 2]
+        assert _cache.read(entry.stem) is not None
+
+
+def test_a_folder_that_cannot_be_written_costs_one_warning(tmp_path, monkeypatch):
+    place = tmp_path / "file"
+    place.write_text("no folder")
+    monkeypatch.setenv(_cache.VARIABLE, str(place))
+    with pytest.warns(CacheWarning, match=_cache.VARIABLE) as caught:
+        assert doubled() == [2, 2, 2]
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert doubled() == [2, 2, 2]
+
+
+def test_writers_at_the_same_time_leave_a_whole_entry(tmp_path, monkeypatch):
+    monkeypatch.setenv(_cache.VARIABLE, str(tmp_path))
+    for block in (b"a" * 5000, b"b" * 9000):
+        _cache.write("k", block)
+        assert _cache.read("k") == block
+    assert [path.name for path in tmp_path.iterdir()] == ["k.kernel"]
+
+
+def test_a_warm_cache_needs_no_compiler():
+    code = """
+import sys
+sys.modules["numba"] = None
+import numpy as np
+from cnnframe_plugins import Dense, ReLU
+from cnnframe_plugins.fused import Stage, unavailable
+from cnnframe_plugins.fused import compile as compile_stage
+assert unavailable() is None, unavailable()
+kernel = compile_stage(Stage((Dense(2), ReLU()), (1, 3)))
+y = np.empty(2, np.float32)
+kernel.forward(np.ones(3, np.float32), {"0.W": np.ones((2, 3), np.float32), "0.b": np.zeros(2, np.float32)}, y, np.empty(kernel.saved, np.float32),
+               np.empty(kernel.scratch, np.float32))
+assert y.tolist() == [3, 3]
+"""
+    compile_stage(Stage((Dense(2), ReLU()), (1, 3)))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2], timeout=60)
+    assert done.returncode == 0, done.stderr
