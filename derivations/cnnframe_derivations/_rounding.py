@@ -83,7 +83,7 @@ class Rounding:
         """A power may be off by as many units as it has factors, or by those of a function."""
         value = self.floats.power(base.value, exponent)
         slope = np.abs(float(exponent) * self.floats.power(base.value, exponent - 1)) if exponent != 1 else 1.0
-        return Rounded(value, slope * base.error + max(ULPS, abs(float(exponent))) * np.abs(value))
+        return Rounded(value, _carried(slope, base.error) + max(ULPS, abs(float(exponent))) * np.abs(value))
 
     def function(self, name: str, x: Rounded) -> Rounded:
         """A function carries the error of its argument and adds its own."""
@@ -93,7 +93,7 @@ class Rounding:
         slope = np.abs(_known(_SLOPES, name)(x.value, value))
         size = np.maximum(np.abs(value), 1.0) if name in SATURATING else np.abs(value)
         own = 0.0 if name == "Abs" else slope * np.abs(x.value) + ULPS * size
-        return Rounded(value, slope * x.error + own)
+        return Rounded(value, _carried(slope, x.error) + own)
 
     def compare(self, relation: str, left: Rounded, right: Rounded) -> Any:
         """Compare values, and note whether rounding could turn the answer."""
@@ -124,6 +124,12 @@ class Rounding:
             np.add.at(reach, where, np.abs(part.value))
             np.add.at(count, where, 1.0)
         return Rounded(value, np.where((rough == 0) & (reach < self.exact_below), 0.0, error + np.maximum(count - 1, 0) * reach))
+
+
+def _carried(slope: Any, error: Any) -> Any:
+    """What an error becomes by a slope; what is exact stays so, even where the slope is infinite."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.asarray(error) == 0, 0.0, slope * error)
 
 
 def _whole(part: Rounded) -> Any:

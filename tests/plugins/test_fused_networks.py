@@ -71,4 +71,9 @@ def test_a_chain_is_taken_as_far_as_its_form_goes():
     assert FUSED.matches([conv, pool, conv]) == 2
     assert FUSED.matches([flatten, dense, TANH, dense]) == 3
     assert FUSED.matches([flatten, conv]) == 2 and FUSED.matches([TANH, conv]) == 0 and FUSED.matches([flatten]) == 0
+
+    class Other(OPS["conv"]):
+        """May compute something else."""
+
+    assert FUSED.matches([object.__new__(Other), TANH]) == 0
     assert [kernel.name for kernel in NUMPY if kernel.matches([conv])] == ["numpy_conv"]

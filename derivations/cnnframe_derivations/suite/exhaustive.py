@@ -140,6 +140,8 @@ def _compare(subject: Subject, label: str, got: Any, truth: Any, x: Any, worst: 
 
 def _shape(subject: Subject, got: Any, plain: Any, x: Any) -> None:
     """Within the formula's range, and rising or falling where it does, but for what an elementary function may be off by."""
+    if not np.isfinite(x).any():
+        return
     order = np.argsort(x[np.isfinite(x)], kind="stable")
     came, wanted, at = (array[np.isfinite(x)][order] for array in (got, plain, x))
     with np.errstate(all="ignore"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from cnnframe import PLAIN, Activation, Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
 
@@ -65,8 +64,9 @@ class FusedKernel(Kernel):
         rest = list(ops)
         start = len(rest)
 
-        def skip(*kinds: Any) -> bool:
-            found = bool(rest) and isinstance(rest[0], kinds)
+        def skip(*kinds: type[Op]) -> bool:
+            # Of a layer its own class alone: another may compute something else. Of an activation its expression counts.
+            found = bool(rest) and (type(rest[0]) in kinds or (Activation in kinds and _by_expression(rest[0])))
             if found:
                 del rest[0]
             return found
@@ -114,6 +114,10 @@ class FusedKernel(Kernel):
 
     def _parameters(self, held: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
         return {name: held[int(name.partition(".")[0])][name.partition(".")[2]].reshape(-1) for name in self.compiled.parameters}
+
+
+def _by_expression(op: Op) -> bool:
+    return isinstance(op, Activation) and type(op).formula is Activation.formula
 
 
 def _input(chain: Chain) -> tuple[int, ...]:
