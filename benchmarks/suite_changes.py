@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,69 +14,19 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "derivations" / "cnnframe_derivations"
 BESIDE = ("_derive", "_evaluate", "_numbers", "_rounding")
 JUDGES = (
-    "contract",
-    "exact",
-    "bounded",
-    "symbolic",
-    "proved",
-    "exhaustive",
-    "independent",
-    "kinks",
-    "extremes",
-    "composed",
-    "canaries",
-    "_oracle",
-    "_bench",
-    "_box",
-    "_cases",
-    "_values",
-    "_calls",
-    "_state",
-    "_refusals",
-    "_coverage",
-    "_run",
-    "_verdict",
-    "_twin",
-    "_scalar",
-    "_ring",
-)
+    "contract", "exact", "bounded", "symbolic", "proved", "exhaustive", "independent", "kinks", "extremes", "composed", "canaries", "_oracle",
+    "_bench", "_box", "_cases", "_values", "_calls", "_state", "_refusals", "_coverage", "_run", "_verdict", "_twin", "_scalar", "_ring",
+)  # fmt: skip
 MODULES = (*BESIDE, *(f"suite/{name}" for name in JUDGES))
 
 TEXTS = frozenset(("__repr__", "__str__", "_repr_latex_", "lines", "show_op", "_short", "command", "why"))
 """Functions whose answer is text for people."""
 
-BUDGETS = frozenset(
-    (
-        "_SHARES",
-        "BUDGETS",
-        "ROUNDS",
-        "SIMPLEST",
-        "TRIES",
-        "MOST_ENTRIES",
-        "MOST_WORK",
-        "MOST_SYMBOLS",
-        "MOST_DRAWN",
-        "MOST_PRODUCTS",
-        "CONFIRMED",
-        "ENTRIES",
-        "MANTISSAS",
-        "CHUNK",
-        "SUITE_VERSION",
-        "DECADES",
-        "DIGITS",
-        "OFTEN",
-        "FAR",
-        "MANY",
-        "LARGEST_KERNEL_AXES",
-        "SMALL_SHAPES",
-        "LARGE_SHAPES",
-        "SCALES",
-        "TABLES",
-        "PRIMES",
-        "FINE",
-        "pool",
-    )
-)
+BUDGETS = frozenset((
+    "_SHARES", "BUDGETS", "ROUNDS", "SIMPLEST", "TRIES", "MOST_ENTRIES", "MOST_WORK", "MOST_SYMBOLS", "MOST_DRAWN", "MOST_PRODUCTS", "CONFIRMED",
+    "ENTRIES", "MANTISSAS", "CHUNK", "SUITE_VERSION", "DECADES", "DIGITS", "OFTEN", "FAR", "MANY", "LARGEST_KERNEL_AXES", "SMALL_SHAPES",
+    "LARGE_SHAPES", "SCALES", "TABLES", "PRIMES", "FINE", "pool",
+))  # fmt: skip
 """Module constants that say how much is drawn, in how many digits, how large: another number is another budget, not another judgement."""
 
 DRAWS = frozenset(("choose", "default_rng", "_settings", "integers_in", "_sample"))
@@ -250,3 +201,10 @@ def mutants(module: str) -> list[Mutant]:
 
     walk(ast.parse(source), "")
     return sorted(found, key=lambda m: (m.line, m.start, m.operator, m.number))
+
+
+def sample(every: list[Mutant], count: int, seed: int) -> list[Mutant]:
+    """One mutant of each of `count` equal stretches of the list, so that modules have their share."""
+    rng = random.Random(seed)  # noqa: S311 # a sample, no secret
+    count = min(count, len(every))
+    return [every[int((number + rng.random()) * len(every) / count)] for number in range(count)]

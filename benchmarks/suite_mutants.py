@@ -14,7 +14,6 @@ import argparse
 import importlib
 import json
 import os
-import random
 import resource
 import shutil
 import signal
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from suite_changes import MODULES, PACKAGE, ROOT, Mutant, mutants
+from suite_changes import MODULES, PACKAGE, ROOT, Mutant, mutants, sample
 
 HELD = ("cnnframe", "cnnframe_plugins", "scipy.special", "mpmath", "sympy", "hypothesis", "pytest", "_pytest.pytester", "_pytest.junitxml")
 """What the tests and the package need, but for the package itself: imported once, so that each mutant begins in a copy of this process."""
@@ -114,6 +113,8 @@ def apart(copy: Path, tests: list[str], limit: float) -> tuple[str, str]:
         out = os.open(copy / "out.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1)
         os.dup2(out, 2)
+        # A shell that runs this in the background has it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         status = 99
         try:
             status = int(run(copy, sorted({test.partition("::")[0] for test in tests}), Chosen(tests, note), "-x"))
@@ -186,13 +187,6 @@ def trace(folder: Path, every: int) -> dict[str, Any]:
     return found
 
 
-def sample(every: list[Mutant], count: int, seed: int) -> list[Mutant]:
-    """One mutant of each of `count` equal stretches of the list, so that modules have their share."""
-    rng = random.Random(seed)  # noqa: S311 # a sample, no secret
-    count = min(count, len(every))
-    return [every[int((number + rng.random()) * len(every) / count)] for number in range(count)]
-
-
 def equivalent() -> dict[tuple[str, str, str, str], str]:
     """The changes that are known to change no verdict, with the reason."""
     path = Path(__file__).with_suffix(".toml")
@@ -240,6 +234,9 @@ def main() -> None:
             if arguments.resume:
                 with arguments.resume.open("a") as file:
                     file.write(json.dumps(one) + "\n")
+        killers = sorted({one["by"] for one in done.values() if one["by"] in traced}, key=lambda test: traced[test]["seconds"])
+        if killers and apart(copied(Path(folder)), killers, 10 * arguments.limit)[0] != "survived":
+            raise RuntimeError("the tests that kill must pass on the package as it is, in that order too")
     same = [m for m in chosen if m.key in known]
     found = [done[m.id] for m in chosen if m.key not in known]
     for module in (*dict.fromkeys(m.module for m in chosen), ""):

@@ -77,7 +77,7 @@ class Net:
             if isinstance(ops[0], Dense) and len(shape) > 2:  # as Flatten makes it
                 shape = (batch, int(np.prod(shape[1:])))
             after = stages[number + 1][0] if number + 1 < len(stages) else None
-            border = after.padding[0] if isinstance(after, Conv) and ops[0].maps >= 32 else 0
+            border = after.padding[0] if isinstance(after, Conv) and isinstance(ops[0], Conv) and ops[0].maps >= 32 else 0
             self.kernels.append(compile_stage(Stage(ops, shape, "float32", threads, dx or number > 0, border)))
             shape = shapes_after(ops, shape)
         sizes = [kernel.parameters for kernel in self.kernels]
@@ -115,7 +115,7 @@ class Net:
         self.labels = np.arange(batch) % 10
         self.code = np.eye(10, dtype=np.float32)[self.labels]
         self.y = np.zeros(last.output, np.float32)
-        self.update = Update.of("float32", [(0, total, True)])
+        self.update = Update.of("float32", [(0, total, True)]).bind(self.p, self.g)
 
     def between(self, runs, near, *, gradient):
         """The runs, and what changes layouts between them."""
@@ -154,7 +154,7 @@ class Net:
         last.output_layout.pack(d, self.back[-1], gradient=True)
         for run in self.backward:
             run()
-        self.update(self.p, self.g, None, 1e-4)
+        self.update(1e-4)
 
     def convolve(self):
         for run in (*self.forward, *self.backward):

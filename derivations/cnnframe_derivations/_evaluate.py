@@ -100,7 +100,7 @@ class Evaluation:
 
     def _list(self, definition: Definition, term: Term) -> _Domain:
         target, box, conditions = _schedule(definition.box, term)
-        points = self._points(box, conditions)
+        points = self._within(definition, target, self._points(box, conditions))
         count = len(next(iter(points.values()))) if points else 1
 
         def vector(index: Any) -> Any:
@@ -132,6 +132,16 @@ class Evaluation:
                 count = int(keep.sum())
         if not all(self._holds(condition, points) for condition in waiting):
             return {sp.Dummy("none"): np.zeros(0, dtype=np.int64)}
+        return points
+
+    def _within(self, definition: Definition, target: Mapping[Any, Any], points: Points) -> Points:
+        """The points at which every index that an equation gives is one of an entry."""
+        for index, size in zip(definition.index, self.shapes[definition.name], strict=True):
+            if index in target:
+                at = np.asarray(_integer(target[index], self.values, points))
+                keep = (at >= 0) & (at < size)
+                if not np.all(keep):
+                    points = {i: v[np.broadcast_to(keep, v.shape)] for i, v in points.items()} or {sp.Dummy("none"): np.zeros(0, dtype=np.int64)}
         return points
 
     def _holds(self, condition: _Condition, points: Points) -> Any:

@@ -24,10 +24,10 @@ import pytest
 import sympy as sp
 
 import cnnframe as cf
-from cnnframe import Activation, DataError, Layer, Links, PerAxis, at_least, between, one_of, positive
+from cnnframe import Activation, DataError, Layer, Links, PerAxis, at_least, between, multiple_of, one_of, positive
 from cnnframe._axes import ELLIPSIS
 from cnnframe._hyper import hyperparameters
-from cnnframe.algebra import absolute, define, exp, guard, indices, inside, tanh, total, when
+from cnnframe.algebra import absolute, define, equal, exp, guard, indices, inside, tanh, total, when
 from cnnframe_derivations import Settings, derive
 from cnnframe_derivations._evaluate import Evaluation
 from cnnframe_derivations._numbers import DIGITS, Digits, Floats, Magnitudes
@@ -1166,6 +1166,7 @@ def test_difference_formulas_are_exact_up_to_their_degree():
         (lambda x: when(x > 0, x, x * x), 2),
         (lambda x: when(x > 0, 2, 3), 0),
         (exp, None),
+        (lambda x: x ** sp.Rational(3, 2), None),
         (lambda x: 1 / x, None),
         (lambda x: x * exp(x), None),
         (lambda x: when(x > 0, exp(x), x), None),
@@ -2578,3 +2579,124 @@ def test_roots_of_sums_that_begin_with_a_minus_and_exponents_that_differ():
     third = 1 / 3
     assert near.vanishes((a**third - a ** (third + 2.0**-53)).terms)
     assert not near.vanishes((a**third - a ** (third + 6 * 2.0**-52)).terms)
+
+
+def test_equations_may_have_any_factor_before_an_index():
+    x = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+
+    def doubled(self, at, x):
+        (k,) = indices("k")
+        return total(guard(x[k], [equal(k, 2 * at[0])]), (k, x.shape[0]))
+
+    assert value_at(formula_of(doubled), x=x) == ([1, 4, 16, 0, 0], [1, 0, 1, 0, 1])
+
+
+def test_equations_may_give_an_index_that_is_no_entry():
+    def halved(self, at, x):
+        (k,) = indices("k")
+        return total(guard(x[k], [equal(2 * k, at[0])]), (k, x.shape[0]))
+
+    assert value_at(formula_of(halved), x=np.array([1.0, 2.0, 4.0])) == ([1, 0, 2], [1, 1, 0])
+
+
+def test_roots_are_those_of_their_number():
+    assert Floats().power(8.0, Fraction(1, 3)) == pytest.approx(2) and Floats().power(9.0, Fraction(1, 2)) == 3
+    assert Floats().power(9.0, Fraction(3, 2)) == pytest.approx(27) and Floats().power(4.0, -1) == 0.25
+
+
+@pytest.mark.parametrize("kind", ["exact", "contract"])
+def test_an_answer_that_is_an_argument_is_refused_by_each_kind_that_looks(kind):
+    same = {"formula": lambda self, at, x: x[at]}
+    lent = broken("lent", forward=lambda self, x: (x, None), backward=lambda self, dy, saved: {"x": dy * 1}, **same)
+    assert "the output 'y' shares memory with the argument 'x'" in refutation_of(KINDS[kind], lent, {"n": 3}).what
+    back = broken("back", forward=lambda self, x: (x * 1, None), backward=lambda self, dy, saved: {"x": dy}, **same)
+    assert "the gradient of 'x' shares memory with the argument or cotangent" in refutation_of(KINDS[kind], back, {"n": 3}).what
+    saved = broken(
+        "saved",
+        forward=lambda self, x: (x * 1, x),
+        backward=lambda self, dy, saved: {"x": np.multiply(dy, 1, out=saved) if saved.flags.writeable else saved},
+        **same,
+    )
+    assert "of 'x' shares memory" in refutation_of(KINDS[kind], saved, {"n": 3}).what
+
+
+def test_values_far_from_0_are_compared_within_their_size():
+    _, x, y = pair(1024.0, 1024.0 + 2.0**-31)
+    with pytest.raises(Domain, match="equal"):
+        assert x < y
+    _, small, large = pair(2.0**-20, 2.0**-20 + 2.0**-50)
+    assert small < large
+
+
+def test_code_may_be_off_by_a_few_units_at_infinity():
+    def near_one(units):
+        return lambda x: np.where(np.isinf(x), np.sign(x) * np.float32(1 - units * UNIT["float32"]), np.tanh(x)).astype(x.dtype)
+
+    assert swept(near_one(8), lambda x: 1 - np.tanh(x) ** 2, tanh, math.inf, 1.0, -1.0, -math.inf)["inputs"] == 4
+    with pytest.raises(Refutation, match="at x = inf"):
+        swept(near_one(40), lambda x: 1 - np.tanh(x) ** 2, tanh, math.inf, 1.0, -1.0, -math.inf)
+
+
+def test_a_finding_is_shown_in_double_precision_where_it_is_there_too():
+    wrong = type(careless(backward=lambda self, dy, saved: {"x": 3 * dy}))
+    with pytest.raises(Refutation) as caught:
+        exact.gather(Bench(wrong, Settings("smoke", dtype="float32")), Evidence("exact"))
+    assert '"float64"' in caught.value.finding.replay and '"n": 1' in caught.value.finding.replay
+    single = type(careless(backward=lambda self, dy, saved: {"x": 2 * dy + (dy.dtype == np.float32)}))
+    with pytest.raises(Refutation) as caught:
+        exact.gather(Bench(single, Settings("smoke")), Evidence("exact"))
+    assert '"float32"' in caught.value.finding.replay and '"n": 1' in caught.value.finding.replay
+
+
+@dataclass(frozen=True)
+class Divided(Activation):
+    """A multiple that is declared before what divides it."""
+
+    many: Annotated[int, at_least(1), multiple_of("few")]
+    few: Annotated[int, at_least(1)] = 1
+
+    name = "divided"
+
+    def f(self, x):
+        return x * (self.many // self.few)
+
+    def df(self, x, y):
+        return np.full_like(x, self.many // self.few)
+
+    def expr(self, x):
+        return x * self.many / self.few
+
+
+def test_hyperparameters_are_made_in_an_order_that_bounds_allow():
+    bench = Bench(Divided, Settings("quick"))
+    for found in (bench.drawn, bench.box):
+        assert {c.op.few for c in found} >= {1, 2, 3} and {c.op.many // c.op.few for c in found} >= {1, 2}
+        assert all(c.op.many % c.op.few == 0 for c in found)
+    axes = Box(Settled).spread(40)
+    assert len(axes) == 40 and {len(c.op.axes) for c in axes} == {2} and {c.op.count for c in axes} == {2, 3, 4}
+    assert {len(c.op.axes) for c in Bench(Settled, Settings("smoke")).drawn} == {2}
+
+
+def test_what_has_one_axis_need_not_differ_between_axes():
+    made = dataclass(frozen=True)(type("OneAxis", (OPS["max_pool"],), {"name": "one_axis", "dims": 1, "__annotations__": {"dims": Annotated[int, one_of(1)]}}))
+    found = awkward(made)
+    assert "size above 1" in found and not any("all axes" in feature for feature in found)
+
+
+def test_roots_of_what_is_positive_for_all_values_decide_nothing():
+    ring, x, _ = pair()
+    assert ring.vanishes(((np.exp(x) ** 2) ** 0.5 - np.exp(x)).terms) and ring.branches == 0
+    assert ring.vanishes(((x**2) ** 0.5 - x).terms) and ring.branches == 1
+    near = Ring(near=True)
+    a = symbols(near, "a", np.array([0.75]))[0]
+    third = 1 / 3
+    assert near.vanishes((a**third - a ** (third + 3 * 2.0**-52)).terms)
+
+
+def test_bounds_of_rounded_constants_hold_all_that_they_may_have_been():
+    near = Ring(near=True)
+    x = symbols(near, "x", np.array([0.75]))[0]
+    for scalar in (x * 0.1, x**0.1, 0.1 * x**0.3 + 1):
+        width = float(near.interval(scalar.terms).delta)
+        assert 2.0**-58 < width < 2.0**-45
+    assert float(near.interval((x * 0.5).terms).delta) < 1e-40

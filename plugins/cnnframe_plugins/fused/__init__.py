@@ -61,4 +61,4 @@ __all__ = [
     "why_not",
 ]
 
-compile = compile_stage  # noqa: A001 # `fused.compile(stage)` says what it does, as `re.compile` does
+compile = compile_stage  # noqa: A001 # as in `re.compile`: the package goes before it, and it says what it does

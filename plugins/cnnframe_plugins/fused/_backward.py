@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._forward import divided, own, taps
 from ._geometry import Pool
-from ._loops import UNROLLED, Loops, at, columns, copy_in, zero
+from ._loops import Loops, at, columns, copy_in, zero
 from ._text import Text, best_tile, cut
 
 
@@ -233,6 +233,10 @@ def _input_tile(t: Text, s: Loops, w: int, maps: int, groups: int, *, last: bool
     each = linear.maps // groups
     fan = linear.maps_in if linear.links else linear.fan
     t(*(f"a{i}_{j} = splat(0.0)" for i, j in every))
+    # The kernel's columns that meet a sensitivity, which only borders of zeros would meet outside.
+    dilation, reach = linear.dilation[1], (linear.columns - 1) * s.spread + 1
+    t(f"low = max(0, (v * {s.span} + {linear.padding[1] + dilation - reach}) // {dilation})")
+    t(f"high = min({kw}, (v * {s.span} + {w * s.span - 1 + linear.padding[1]}) // {dilation} + 1)")
     # The links again, by input map: behind those by output map.
     behind = linear.maps + 1 + 2 * sum(map(len, linear.links))
     head = f"for l in range(number(links, m + {behind}), number(links, m + {behind + 1})):" if linear.links else f"for j in range({each}):"
@@ -249,22 +253,13 @@ def _input_tile(t: Text, s: Loops, w: int, maps: int, groups: int, *, last: bool
                 over = "row" if stride == 1 else f"row // {stride}"
                 t(f"dp = shift(D, co * {s.d_map} + {over} * {s.d_row} + {(s.left + linear.padding[1]) * s.step} + v * {s.lanes})")
                 t(f"kp = shift(k, w0 + {f'({kh - 1} - kh)' if linear.flipped else 'kh'} * {kw})")
-                if kw * w * maps <= UNROLLED:
-                    for column in range(kw):
-                        _input_products(t, s, w, maps, str(column * linear.dilation[1] * s.step), str(kw - 1 - column if linear.flipped else column))
-                else:
-                    with t.block(f"for kw in range({kw}):"):
-                        _input_products(t, s, w, maps, f"kw * {linear.dilation[1] * s.step}", f"{kw - 1} - kw" if linear.flipped else "kw")
+                with t.block("for kw in range(low, high):"):
+                    t(f"dq = shift(dp, -kw * {linear.dilation[1] * s.step})", f"kq = shift(kp, {f'{kw - 1} - kw' if linear.flipped else 'kw'})")
+                    t(*(f"vx{i} = load(dq, {i * s.lanes})" for i in range(w)))
+                    t(*(f"a{i}_{j} = madd(a{i}_{j}, vx{i}, kq, {j * area})" for i, j in every))
     row = linear.width * s.step
     for i, j in every:
         place = f"((g * {fan} + m + {j}) * {linear.height} + ih) * {row} + (v + {i}) * {s.lanes}"
         part = linear.width % s.span
         # Where the last vector of a row is not full, the last tile is one of its own.
         t(f"store_part(dx, {place}, a{i}_{j}, {part})" if part and last and i == w - 1 else f"store(dx, {place}, a{i}_{j})")
-
-
-def _input_products(t: Text, s: Loops, w: int, maps: int, column: str, tap: str) -> None:
-    area = s.linear.size[0] * s.linear.size[1]
-    t(*(f"vx{i} = load(dp, {i * s.lanes} - {column})" for i in range(w)))
-    for j in range(maps):
-        t(*(f"a{i}_{j} = madd(a{i}_{j}, vx{i}, kp, {j * area} + {tap})" for i in range(w)))

@@ -201,6 +201,8 @@ def _self_test() -> str | None:
         import llvmlite  # noqa: F401 # whether it is there is the question
     except ImportError as error:
         return f"Numba is not installed ({error}); install cnnframe[fast]"
+    if "sse2" in features() and "fma" not in features():
+        return "this CPU has no fused multiply-add, without which generated kernels are slow"
     try:
         import numpy as np
 

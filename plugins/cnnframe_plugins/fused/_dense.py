@@ -132,8 +132,11 @@ def _lanes_forward(s: Products) -> str:
                     with t.repeat("co", count, start, maps):
                         every = [(i, j) for j in range(maps) for i in range(blocks)]
                         t(*(f"a{i}_{j} = spread(b, co + {j})" for i, j in every), f"kp = shift(k, co * {s.inputs})")
-                        with t.block(f"for f in range({s.inputs}):"):
-                            t(f"xp = shift(x, (n * {s.inputs} + {place(s, 'f')}) * {lanes})", "wp = shift(kp, f)")
+                        area = linear.size[0] * linear.size[1]
+                        # Map by map, since a division for each input would take as long as its products.
+                        with t.repeat("m", s.inputs // area, 0, area), t.repeat("e", area):
+                            f = f"m + {area - 1} - e" if linear.flipped and area > 1 else "m + e"
+                            t(f"xp = shift(x, (n * {s.inputs} + {f}) * {lanes})", "wp = shift(kp, m + e)")
                             t(*(f"v{i} = load(xp, {i * s.inputs * lanes})" for i in range(blocks)))
                             t(*(f"a{i}_{j} = madd(a{i}_{j}, v{i}, wp, {j * s.inputs})" for i, j in every))
                         for i, j in every:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._loops import UNROLLED, Loops, at, columns, copy_in, zero
+from ._loops import Loops, at, columns, copy_in, zero
 from ._text import Text, cut
 
 
@@ -83,12 +83,11 @@ def _tile(t: Text, s: Loops, w: int, maps: int) -> None:
         with t.repeat("kh", kh):
             t(f"xp = shift(X, ci * {s.x_map} + (oh * {linear.stride[0]} + kh * {linear.dilation[0]}) * {s.x_row} + v * {s.lanes * linear.stride[1]})")
             t(f"kp = shift(k, w0 + {f'({kh - 1} - kh)' if linear.flipped else 'kh'} * {kw})")
-            if kw * w * maps <= UNROLLED:
-                for column in range(kw):
-                    _products(t, s, w, maps, str(column * linear.dilation[1] * s.step), str(kw - 1 - column if linear.flipped else column))
-            else:
-                with t.block(f"for kw in range({kw}):"):
-                    _products(t, s, w, maps, f"kw * {linear.dilation[1] * s.step}", f"{kw - 1} - kw" if linear.flipped else "kw")
+            # LLVM unrolls this loop, and keeps what neighbouring columns share in registers.
+            with t.block(f"for kw in range({kw}):"):
+                t(f"xq = shift(xp, kw * {linear.dilation[1] * s.step})", f"kq = shift(kp, {f'{kw - 1} - kw' if linear.flipped else 'kw'})")
+                t(*(f"vx{i} = load(xq, {i * s.lanes * linear.stride[1]})" for i in range(w)))
+                t(*(f"a{i}_{j} = madd(a{i}_{j}, vx{i}, kq, {j * linear.fan * area})" for i, j in every))
     kept = "kept" if s.keeps_y else "y"
     offset = s.parts.get("y", 0)
     for i, j in every:
@@ -96,14 +95,6 @@ def _tile(t: Text, s: Loops, w: int, maps: int) -> None:
         if s.keeps_x:
             t(f"store(kept, {s.parts['x']} + (co + {j}) * {s.y_map} + oh * {s.y_row} + (v + {i}) * {s.lanes}, a{i}_{j})")
         t(f"store({kept}, {place}, {f'first_activation(a{i}_{j})' if s.first and not s.first.identity else f'a{i}_{j}'})")
-
-
-def _products(t: Text, s: Loops, w: int, maps: int, column: str, tap: str) -> None:
-    area = s.linear.size[0] * s.linear.size[1]
-    step = s.lanes * s.linear.stride[1]
-    t(*(f"vx{i} = load(xp, {i * step} + {column})" for i in range(w)))
-    for j in range(maps):
-        t(*(f"a{i}_{j} = madd(a{i}_{j}, vx{i}, kp, {j * s.linear.fan * area} + {tap})" for i in range(w)))
 
 
 def _copy_out(t: Text, s: Loops, maps: int) -> None:

@@ -18,7 +18,6 @@ from ._text import Text, Tiles, best_tile, cut
 
 # Places in a kernel's table of addresses.
 PLACES: Final = ("x", "k", "b", "beta", "shift", "y", "saved", "scratch", "links", "dy", "dx", "dk", "db", "dbeta", "dshift")
-UNROLLED: Final = 160
 
 
 def at(name: str) -> int:

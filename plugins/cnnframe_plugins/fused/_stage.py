@@ -64,7 +64,15 @@ def why_not(ops: tuple[Any, ...], shape: tuple[int, ...], dtype: str) -> str | N
     return None
 
 
+def _hashable(stage: Stage) -> None:
+    try:
+        hash(stage)
+    except TypeError as error:
+        raise Declined(f"operations must be hashable, to be found again: {error}") from error
+
+
 def _loops(stage: Stage) -> Loops | Products:
+    _hashable(stage)
     if stage.dtype not in DTYPES:
         raise Declined(f"kernels are generated for {' and '.join(DTYPES)}; got {stage.dtype}")
     chain = read(stage.ops, stage.shape)
@@ -268,7 +276,6 @@ def _adder(dtype: str, lanes: int) -> Kernel:
     return build(_ADDER.format(lanes=lanes), ("add_shards",), dtype, lanes)["add_shards"]
 
 
-@cache
 def compile_stage(stage: Stage) -> Compiled:
     """Generate and compile the kernels of a stage, or fetch them.
 
@@ -278,6 +285,12 @@ def compile_stage(stage: Stage) -> Compiled:
     """
     if reason := unavailable():
         raise Declined(reason)
+    _hashable(stage)
+    return _compiled(stage)
+
+
+@cache
+def _compiled(stage: Stage) -> Compiled:
     try:
         loops = _loops(stage)
     except NotSaid as error:

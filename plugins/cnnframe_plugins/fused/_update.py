@@ -30,7 +30,8 @@ def update(table, first, last):
     p, g, v, numbers = pointer(table, 0), pointer(table, 1), pointer(table, 2), pointer(table, 3)
     rows, moves, tail = number(table, 4), number(table, 5), pointer(table, 6)
     for row in range(first, last):
-        start, stop, decays = number(rows, 3 * row), number(rows, 3 * row + 1), number(rows, 3 * row + 2)
+        start, stop = number(rows, 3 * row), number(rows, 3 * row + 1)
+        decays = number(rows, 3 * row + 2) if get(numbers, 1) != 0 else 0
         whole = stop - (stop - start) % {lanes}
         for i in range(start, whole, {lanes}):
             w, step = stepped(p, g, v, numbers, i, decays > 0, moves > 0)
@@ -53,6 +54,22 @@ def update(table, first, last):
                 if moves > 0:
                     put(v, i, get(u, i - whole))
 """
+
+
+@dataclass(frozen=True)
+class Step:
+    """An update with its arrays, which it holds."""
+
+    kernel: Kernel
+    table: int
+    parts: int
+    numbers: Any
+    held: tuple[Any, ...]
+
+    def __call__(self, rate: float, decay: float = 0.0, momentum: float = 0.0) -> None:
+        """Change the parameters, and the velocity if there is one."""
+        self.numbers[0], self.numbers[1], self.numbers[2] = rate, decay, momentum
+        self.kernel(self.table, 0, self.parts)
 
 
 @dataclass(frozen=True)
@@ -83,20 +100,22 @@ class Update:
         lanes = _simd.width(self.dtype)
         return build(_SOURCE.format(lanes=lanes, twice=2 * lanes), ("update",), self.dtype, lanes)["update"]
 
-    @cached_property
-    def _rows(self) -> Any:
-        return np.array(self.parts, np.int64).reshape(-1, 3)
+    def bind(self, p: Any, g: Any, v: Any | None = None) -> Step:
+        """Settle the arrays; the result is called with rate, decay and momentum as often as one likes.
 
-    def __call__(self, p: Any, g: Any, v: Any | None, rate: float, decay: float = 0.0, momentum: float = 0.0) -> None:
-        """Change p, and v unless it is None; then there is no momentum."""
+        Without v there is no momentum.
+        """
         end = max((stop for _, stop, _ in self.parts), default=0)
         for array in (p, g, *(() if v is None else (v,))):
             if array.dtype != self.dtype or not array.flags.c_contiguous or array.size < end:
                 raise ValueError(f"update: arrays must be contiguous, of {self.dtype}, and hold {end} entries or more")
         # Three numbers, then room for the last entries of a part.
         numbers = np.zeros(4 + 3 * _simd.width(self.dtype), self.dtype)
-        numbers[:3] = rate, decay, momentum
         where = address(numbers)
-        rows = self._rows if decay else self._rows * np.array([1, 1, 0])
+        rows = np.array(self.parts, np.int64).reshape(-1, 3)
         table = np.array([address(p), address(g), 0 if v is None else address(v), where, address(rows), v is not None, where + 4 * numbers.itemsize], np.int64)
-        self._kernel(address(table), 0, len(self.parts))
+        return Step(self._kernel, address(table), len(self.parts), numbers, (p, g, v, rows, table))
+
+    def __call__(self, p: Any, g: Any, v: Any | None, rate: float, decay: float = 0.0, momentum: float = 0.0) -> None:
+        """Change p, and v unless it is None; then there is no momentum."""
+        self.bind(p, g, v)(rate, decay, momentum)

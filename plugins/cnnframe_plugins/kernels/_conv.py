@@ -34,9 +34,8 @@ class ConvKernel(Kernel):
     def __init__(self, chain: Chain, taken: MemoryLayout, left: MemoryLayout) -> None:
         """Work out the sizes."""
         super().__init__(chain, taken, left)
-        (op,) = chain.ops
-        assert isinstance(op, Conv)  # noqa: S101 # `matches` saw to it
-        self.op = op
+        self.op: Any = chain.ops[0]
+        op = self.op
         self.geometry = Geometry(op.size, op.stride, op.padding, op.dilation)
         self.batch, self.maps_in, *maps = chain.given[0]["x"]
         self.maps = tuple(maps)
