@@ -45,6 +45,12 @@ class Op(abc.ABC):
     says that each entry of a batch is treated by itself (of a loss: that it is a sum over them), so that a batch may be
     computed in parts, on several threads; the suite holds it to the formula.
 
+    Two promises go beyond the formula, and the suite holds the code to those that are made. `keeps_digits` names outputs, and
+    inputs and parameters for their gradients, whose entries keep their digits however small they are: each is as near as
+    rounding of the operands would bring it, and denormal operands are not flushed to 0. (A function that saturates may
+    else be off by the rounding of 1.) `full_range = True`: a NaN passes through even where the formula branches, an activation
+    has its limits at the infinities, and an output that the element type can hold comes out even if its square does not fit.
+
     The caller keeps its arrays: neither method changes an argument or the cotangent, and no output or gradient
     shares memory with one, or a gradient with an output. `backward` may be called more than once with the same
     `saved`, and after other calls of `forward`. A batch may be empty. Element types are kept, float32 or float64.
@@ -60,6 +66,8 @@ class Op(abc.ABC):
     constants: Any = {}
     output: Any = ""
     batch_apart: ClassVar[bool] = False
+    keeps_digits: ClassVar[tuple[str, ...]] = ()
+    full_range: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         """Compare the methods with the declaration at the moment a final class is made."""

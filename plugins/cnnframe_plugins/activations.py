@@ -25,6 +25,8 @@ class ScaledTanh(Activation):
     b: Annotated[float, positive] = 2 / 3
 
     name = "scaled_tanh"
+    keeps_digits = ("y",)
+    full_range = True
 
     def f(self, x):
         """Return a tanh(b x)."""
@@ -50,6 +52,8 @@ class ReLU(Activation):
     """max(x, 0); the derivative at 0 is taken to be 0."""
 
     name = "relu"
+    keeps_digits = ("y",)
+    full_range = True
 
     def f(self, x):
         """Return max(x, 0)."""
@@ -79,6 +83,8 @@ class Logistic(Activation):
     beta: Annotated[float, positive] = 1.0
 
     name = "logistic"
+    keeps_digits = ("y",)
+    full_range = True
 
     def f(self, x):
         """Return 1 / (1 + exp(-beta x)), without overflow."""
@@ -102,6 +108,8 @@ class Identity(Activation):
     """x itself, for an output layer that is linear."""
 
     name = "identity"
+    keeps_digits = ("y",)
+    full_range = True
 
     def f(self, x):
         """Return a copy of x."""
@@ -131,6 +139,8 @@ class LeakyReLU(Activation):
     slope: Annotated[float, between(0, 1, include_low=False)] = 0.01
 
     name = "leaky_relu"
+    keeps_digits = ("y",)
+    full_range = True
 
     def f(self, x):
         """Return x or slope x."""
@@ -154,6 +164,8 @@ class Softplus(Activation):
     """log(1 + exp(x)), a smooth `relu`."""
 
     name = "softplus"
+    keeps_digits = ("y",)
+    full_range = True
 
     def f(self, x):
         """Return log(1 + exp(x)), without overflow."""

@@ -113,6 +113,7 @@ class LogisticCrossEntropy(Loss):
     """
 
     name = "logistic_cross_entropy"
+    keeps_digits = ("z",)
     batch_apart = True
     inputs = {"z": "n c"}
     constants = {"t": "n c"}

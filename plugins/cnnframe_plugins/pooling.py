@@ -94,6 +94,7 @@ class MaxPool(Layer):
     dims: Annotated[int, one_of(1, 2, 3)] = 2
 
     name = "max_pool"
+    full_range = True
     batch_apart = True
     inputs = {"x": "n i {h}"}
     output = OUTPUT

@@ -24,6 +24,7 @@ class ScaleShift(Layer):
     dims: Annotated[int, one_of(0, 1, 2, 3)] = 2
 
     name = "scale_shift"
+    keeps_digits = ("y",)
     batch_apart = True
     inputs = {"x": "n i {h}"}
     params = {"gain": gain("i"), "shift": bias("i")}

@@ -1082,6 +1082,7 @@ class Length(Layer):
     epsilon: Annotated[float, positive] = 0.5
 
     name = "length"
+    full_range = True
     inputs = {"x": "n c"}
     output = "n"
 

@@ -1280,7 +1280,8 @@ def test_what_can_be_held_must_come_out_right_far_out(dtype):
     assert "got inf" in found.what and found.certificate == f"the value in 40 digits fits in {dtype}"
     for rule in EXTREMES:
         evidence = check(extremes, OPS.make("softplus"), lattice=rule, dtype=dtype)
-        assert evidence.compared == {"output": 1, "gradient of 'x'": 1}
+        kept = {"small entries keep their digits": 1} if rule == "denormal" else {}
+        assert evidence.compared == {"output": 1, "gradient of 'x'": 1} | kept
         assert not evidence.skipped
     squares = pointwise("squares", np.square, lambda x: 2 * x, lambda x: x * x)
     evidence = check(extremes, squares(), lattice="huge", dtype="float64")
@@ -1317,15 +1318,16 @@ class Total(Layer):
 def test_what_is_not_a_number_must_not_vanish():
     sizes = {"n": 2, "c": 3}
     evidence = Evidence("extremes")
-    extremes.nan(Oracle(case(Total(), sizes, lattice="real")), evidence)
+    extremes.not_finite(Oracle(case(Total(), sizes, lattice="real")), evidence)
     assert evidence.checks == 2
     without_nan, without_infinity = lambda self, x: (np.nansum(x, axis=1), x), lambda self, x: (np.where(np.isinf(x), 0, x).sum(axis=1), x)
     for forward, said in ((without_nan, "a NaN in entry .* of 'x' vanishes"), (without_infinity, "an infinity in entry .* of 'x' vanishes")):
         cls = dataclass(frozen=True)(type("Lost", (Total,), {"name": "lost", "forward": forward}))
         with pytest.raises(Refutation, match=said):
-            extremes.nan(Oracle(case(cls(), sizes, lattice="real")), Evidence("extremes"))
+            extremes.not_finite(Oracle(case(cls(), sizes, lattice="real")), Evidence("extremes"))
+    branching = dataclass(frozen=True)(type("Branching", (OPS["relu"],), {"name": "branching", "full_range": False}))
     with pytest.raises(Skip, match="branches on values"):
-        extremes.nan(Oracle(case(OPS.make("relu"), lattice="real")), Evidence("extremes"))
+        extremes.not_finite(Oracle(case(branching(), lattice="real")), Evidence("extremes"))
 
 
 def swept(f, df, expr, *values):
@@ -2344,15 +2346,15 @@ def test_the_contract_holds_for_the_second_gradient_too(change, said):
 def test_a_nan_must_reach_the_second_output_from_the_second_input():
     clean = second_output(BothCurved, np.nan_to_num)
     with pytest.raises(Refutation, match=r"a NaN in entry .* of 'a' vanishes"):
-        extremes.nan(Oracle(case(clean, {"n": 3}, lattice="real")), Evidence("extremes"))
+        extremes.not_finite(Oracle(case(clean, {"n": 3}, lattice="real")), Evidence("extremes"))
 
     def forward(self, a, b):
         return BothCurved.forward(self, a, np.nan_to_num(b))
 
     with pytest.raises(Refutation, match=r"a NaN in entry .* of 'b' vanishes"):
-        extremes.nan(Oracle(case(broken("cleaned", BothCurved, forward=forward), {"n": 3}, lattice="real")), Evidence("extremes"))
+        extremes.not_finite(Oracle(case(broken("cleaned", BothCurved, forward=forward), {"n": 3}, lattice="real")), Evidence("extremes"))
     evidence = Evidence("extremes")
-    extremes.nan(Oracle(case(BothCurved(), {"n": 3}, lattice="real")), evidence)
+    extremes.not_finite(Oracle(case(BothCurved(), {"n": 3}, lattice="real")), evidence)
     assert evidence.checks == 8
 
 

@@ -13,29 +13,31 @@ from typing import Any, NamedTuple
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.errors import Flaky, Unsatisfiable
 
-from cnnframe import Op
+from cnnframe import Activation, Op
+from cnnframe._axes import ELLIPSIS
 
 from ._box import Box, vary
 from ._cases import DTYPES, Case, cases
-from ._coverage import awkward, features
+from ._coverage import awkward, features, sample
 from ._oracle import Oracle
 from ._provider import BACKEND
+from ._values import LINE
 from ._verdict import Evidence, Refutation, Skip
 
 SUITE_VERSION = 2
 """Part of every seed: raise it when what is drawn changes."""
 
 _SHARES = {
-    "box": (1, 4, 32, 150, 3000),
-    "drawn": (3, 6, 40, 200, 2000),
-    "contract": (1, 3, 14, 60, 500),
-    "bounded": (1, 2, 12, 40, 400),
-    "independent": (1, 2, 10, 30, 300),
-    "kinks": (1, 2, 8, 30, 300),
-    "extremes": (1, 2, 6, 20, 200),
+    "box": (1, 4, 20, 150, 3000),
+    "drawn": (3, 6, 28, 200, 2000),
+    "contract": (1, 3, 9, 60, 500),
+    "bounded": (1, 2, 8, 40, 400),
+    "independent": (1, 2, 7, 30, 300),
+    "kinks": (1, 2, 6, 30, 300),
+    "extremes": (1, 2, 4, 20, 200),
     "symbolic": (0, 1, 3, 8, 40),
-    "composed": (1, 1, 3, 8, 60),
-    "canaries": (0, 0, 12, 40, 1000),
+    "composed": (1, 1, 2, 8, 60),
+    "canaries": (0, 0, 10, 40, 1000),
     "exhaustive": (0, 0, 1, 1, 1),
     "proved": (0, 0, 1, 1, 1),
 }
@@ -96,6 +98,15 @@ class Bench:
                 break
             found += [case for case in self._some_more(number) if not rare.isdisjoint(features(case))]
         return tuple(found)
+
+    @cached_property
+    def line(self) -> tuple[Case, ...]:
+        """For a function of one number, a case of each element type with numbers of all sizes."""
+        if not issubclass(self.cls, Activation):
+            return ()
+        op = sample(self.cls)
+        known = {**op.declaration.known, ELLIPSIS: (LINE,)}
+        return tuple(Case(op, known, dtype, "C", "line", self.seed("line") % 2**14) for dtype in ((self.run.dtype,) if self.run.dtype else DTYPES))
 
     @cached_property
     def missing(self) -> list[str]:

@@ -18,7 +18,7 @@ from cnnframe._axes import ELLIPSIS, Shape
 from cnnframe._declaration import UNIT_INTERVAL
 from cnnframe._hyper import Hyperparameter, Interval, MultipleOf, hyperparameters
 
-from ._values import EXTREMES, LATTICES, fill
+from ._values import EXTREMES, LATTICES, PROMISED, fill
 
 LAYOUTS = ("C", "F", "strided", "reversed")
 """How an argument lies in memory."""
@@ -99,7 +99,9 @@ class Case:
         found = {}
         for position, (name, shape) in enumerate(self.outputs.items()):
             rng = np.random.default_rng([self.seed, 1000 + position])
-            values = fill("real" if self.lattice in ("real", *EXTREMES) else "signed", rng, shape, amplitude if deep in ("", "dy") else 3).astype(self.dtype)
+            values = fill("real" if self.lattice in ("real", *EXTREMES, *PROMISED) else "signed", rng, shape, amplitude if deep in ("", "dy") else 3).astype(
+                self.dtype
+            )
             if self.seed % 4 == 3 and values.size:
                 one = np.zeros(values.size, bool)
                 one[rng.integers(values.size)] = True
@@ -144,7 +146,7 @@ class Case:
             given[name] = Links.from_rows(value) if kind is Links and value is not None else tuple(value) if isinstance(value, list) else value
         op = operation(**given)
         sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in data["sizes"].items()}
-        if data["dtype"] not in DTYPES or data["layout"] not in LAYOUTS or data["values"] not in (*LATTICES, *EXTREMES):
+        if data["dtype"] not in DTYPES or data["layout"] not in LAYOUTS or data["values"] not in (*LATTICES, *EXTREMES, *PROMISED):
             raise ValueError(f"element type, layout or values are unknown: {data['dtype']}, {data['layout']}, {data['values']}")
         case = cls(op, {**op.declaration.known, **sizes}, data["dtype"], data["layout"], data["values"], data["seed"])
         op.sizes(case.shapes)

@@ -10,12 +10,14 @@ from typing import Any
 import mpmath
 import numpy as np
 
+from cnnframe import Activation
+
 from .._derive import Derivation, derive
 from .._evaluate import Evaluation
 from .._numbers import DIGITS, Digits, Floats
 from .._rounding import Rounding
 from ._cases import Case, Structure
-from ._values import EXTREMES, FINE, PRECISION, WIDEST, exact_amplitude
+from ._values import EXTREMES, FINE, PRECISION, PROMISED, WIDEST, exact_amplitude
 from ._verdict import OraclesDisagree, Skip
 
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -60,7 +62,7 @@ class Oracle:
         self.deep = names[case.seed % len(names)] if case.lattice == "deep" else ""
         amplitude = 3
         self.exact = False
-        if case.lattice in EXTREMES:
+        if case.lattice in (*EXTREMES, *PROMISED):
             amplitude = PRECISION[case.dtype]
         elif case.lattice != "real":
             places = FINE if case.lattice == "fine" else 0
@@ -156,6 +158,30 @@ class Oracle:
         """Outputs and gradients in `DIGITS` digits, finite or not."""
         with mpmath.workdps(DIGITS):
             return self.evaluation.outputs(self._digits), self.evaluation.backward(Digits(), self._digits, self.cotangents)
+
+    def conditions(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """How far each entry of outputs and gradients moves, at first order, when every entry of the operands is rounded: sum of |operand| |derivative|.
+
+        For a function of one number all entries are moved at once.
+        """
+        names = [name for name, array in self.arrays.items() if np.asarray(array).dtype.kind == "f"]
+        at_once = isinstance(self.case.op, Activation)
+        moves = [(name, Ellipsis) for name in names] if at_once else [(name, entry) for name in names for entry in np.ndindex(np.shape(self.arrays[name]))]
+        outputs, gradients = self.many_digits
+        moved_outputs = {name: np.zeros(value.shape) for name, value in outputs.items()}
+        moved_gradients = {name: np.zeros(value.shape) for name, value in gradients.items()}
+        with mpmath.workdps(DIGITS):
+            step = mpmath.mpf(10) ** -(DIGITS // 2)
+            for name, entry in moves:
+                arrays = {n: np.asarray(a, dtype=np.float64) if n in names else a for n, a in self.arrays.items()}
+                arrays[name] = Digits().array(arrays[name])
+                arrays[name][entry] = arrays[name][entry] * (1 + step)
+                held = self.evaluation.forward(_Given(name), arrays)
+                found = self.evaluation.outputs(held), self.evaluation.backward(Digits(), held, self.cotangents)
+                for moved, now, before in zip((moved_outputs, moved_gradients), found, (outputs, gradients), strict=True):
+                    for key, value in now.items():
+                        moved[key] += np.frompyfunc(lambda a, b: float(abs(a - b) / step), 2, 1)(value, before[key]).astype(np.float64)
+        return moved_outputs, moved_gradients
 
     def _refuse_doubt(self) -> None:
         held = self._rounding

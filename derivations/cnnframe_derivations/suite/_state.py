@@ -66,6 +66,17 @@ class State:
                     setattr(module, key, function)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put the global random states back afterwards."""
+    theirs, ours = np.random.get_state(), random.getstate()  # noqa: NPY002 # it is this global state that is put back
+    try:
+        yield
+    finally:
+        np.random.set_state(theirs)  # noqa: NPY002 # as above
+        random.setstate(ours)
+
+
 def _random_state() -> tuple[Any, ...]:
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002 # it is this global state that is looked at
     return kind, keys.tobytes(), *rest
@@ -79,7 +90,7 @@ def _folder() -> str:
 
 
 def _functions(module: Any) -> dict[str, Any]:
-    return {name: value for name, value in vars(module).items() if callable(value)}
+    return vars(module).copy()
 
 
 @contextmanager

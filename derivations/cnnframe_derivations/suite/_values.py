@@ -24,8 +24,15 @@ EXTREMES = ("saturated", "overflowing", "huge", "tiny", "denormal", "zero", "con
 """Values at the ends of the range: 300 and 800 either sign, very large and very small numbers, zeros, one number
 throughout, one large number among small ones, small numbers far from zero."""
 
+PROMISED = ("line", "vast")
+"""Values for what an operation promises beyond its formula: numbers of all sizes; numbers whose squares
+do not fit in the element type."""
+
 SCALES = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 6.0, 50.0)
 """By what real numbers are multiplied; most are small, for sums of large ones hide small terms."""
+
+LINE = 176
+"""So many entries have one number in every unit up to 40, in every fourth up to 112, and near every other power of two below 1."""
 
 FINE = 12
 WIDEST = 2**48
@@ -44,7 +51,7 @@ def fill(rule: str, rng: np.random.Generator, shape: tuple[int, ...], amplitude:
     """
     if rule == "real":
         return rng.uniform(-2.0, 2.0, shape) * rng.choice(SCALES)
-    if rule in EXTREMES:
+    if rule in (*EXTREMES, *PROMISED):
         return _extreme(rule, rng, shape, amplitude)
     if rule == "apart":
         size = int(np.prod(shape))
@@ -75,11 +82,28 @@ def _extreme(rule: str, rng: np.random.Generator, shape: tuple[int, ...], amplit
             return 300.0 + values
         case "saturated" | "overflowing":
             return np.sign(values) * (300.0 if rule == "saturated" else 800.0)
+        case "line":
+            return _line(rng, shape)
+        case "vast":
+            return values * (1e30 if single else 1e250)
         case "huge":
             return values * (1e8 if single else 1e30)
         case "tiny":
             return values * (1e-8 if single else 1e-30)
     return values * (1e-40 if single else 1e-310)
+
+
+def _line(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Zeros, numbers up to 110 and powers of two down to 2 ** -60, of both signs; with `LINE` entries, evenly spread."""
+    size = math.prod(shape)
+    if size < LINE:
+        far = rng.uniform(0.0, 110.0, shape)
+        near = 2.0 ** -rng.integers(0, 60, shape).astype(np.float64)
+        return np.choose(rng.integers(0, 5, shape), [np.zeros(shape), np.zeros(shape), far, far, near]) * rng.choice([-1.0, 1.0], shape)
+    near, far, powers = np.arange(40.0), np.arange(40.0, 112.0, 4.0), 2.0 ** -np.arange(0.0, 60.0, 2.0)
+    # Within the steps, so that no number is a round one.
+    half = np.concatenate([near + rng.uniform(0.0, 1.0), far + rng.uniform(0.0, 4.0), powers * rng.uniform(1.0, 2.0)])
+    return np.resize(np.concatenate([half, -half]), size).reshape(shape)
 
 
 def exact_amplitude(evaluation: Evaluation, dtype: str, *, deep: str = "", start: int = WIDEST, places: int = 0) -> int:

@@ -22,7 +22,7 @@ from ._bench import Bench, Check
 from ._calls import Subject, apart
 from ._oracle import ROUTES, TINY, Oracle, Truth
 from ._refusals import check_refusals
-from ._state import State, written
+from ._state import State, undisturbed, written
 from ._verdict import Evidence, Skip
 
 KIND = "contract"
@@ -42,6 +42,9 @@ def check(oracle: Oracle, evidence: Evidence) -> None:
     subject = Subject(KIND, oracle)
     if case.op.batch_apart and not oracle.derivation.splits:
         raise subject.refuse("batch_apart is declared, and the formula does not treat each entry of a batch by itself", "a batch would be computed in parts")
+    unknown = sorted(set(case.op.keeps_digits) - {*case.outputs, *case.op.declaration.differentiable})
+    if unknown:
+        raise subject.refuse(f"keeps_digits names {', '.join(map(repr, unknown))}", "it may name outputs, inputs and parameters")
     oracle.require_finite()
     _leaves_the_process_alone(subject, evidence)
     arrays, cotangents = case.laid_out(oracle.arrays), case.laid_out(oracle.cotangents)
@@ -99,14 +102,12 @@ CHECK = Check(check)
 
 def _leaves_the_process_alone(subject: Subject, evidence: Evidence) -> None:
     hyperparameters = repr(subject.case.op)
-    original, modules = State(), len(sys.modules)
-    try:
+    modules = len(sys.modules)
+    with undisturbed():
         changed, wrote = _traces(subject)
         if len(sys.modules) != modules:
             # A first call may import what it needs, and that may change settings; a second has no excuse.
             changed, wrote = _traces(subject)
-    finally:
-        original.restore()
     if changed:
         raise subject.refuse(f"forward or backward changed {', '.join(changed)}", "an operation computes, and does nothing else")
     if wrote:
@@ -122,9 +123,14 @@ def _traces(subject: Subject) -> tuple[list[str], bytes]:
     np.random.random_sample()  # noqa: NPY002 # it is this global state that is looked at
     random.random()  # noqa: S311 # as above
     before = State()
-    with written(1) as out, written(2) as err:
-        subject.backward(_copies(subject.oracle.cotangents), subject.forward(_copies(subject.oracle.arrays))[1])
-    return before.changed(State()), b"".join((*out, *err))
+    try:
+        with written(1) as out, written(2) as err:
+            subject.backward(_copies(subject.oracle.cotangents), subject.forward(_copies(subject.oracle.arrays))[1])
+    finally:
+        changed = before.changed(State())
+        if changed:
+            before.restore()
+    return changed, b"".join((*out, *err))
 
 
 def _same_object_twice(subject: Subject, evidence: Evidence) -> None:

@@ -168,8 +168,10 @@ def _at_the_ends(subject: Subject, got: Any, plain: Any, x: Any) -> None:
     for entry in np.flatnonzero(~np.isfinite(x)):
         wanted, came = float(plain[entry]), float(got[entry])
         if np.isnan(x[entry]):
-            if not derive(subject.case.op).conditions and not np.isnan(came):
+            if (subject.case.op.full_range or not derive(subject.case.op).conditions) and not np.isnan(came):
                 raise _wrong(subject, "output", float(x[entry]), math.nan, came, "what is not a number must not become one")
+        elif np.isnan(came) and not np.isnan(wanted) and subject.case.op.full_range:
+            raise _wrong(subject, "output", float(x[entry]), wanted, came, "it promises its limits at the infinities")
         elif not np.isnan(wanted) and not np.isnan(came) and came != np.float32(wanted) and not abs(came - wanted) <= ROUTES * UNIT32 * max(abs(wanted), 1.0):
             raise _wrong(subject, "output", float(x[entry]), wanted, came, "the formula has a value at infinity")
 

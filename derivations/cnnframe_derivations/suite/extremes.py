@@ -4,21 +4,26 @@ Saturated inputs, very large and very small numbers, zeros, one number throughou
 `DIGITS` digits, where nothing overflows; each output and gradient that the element type can hold must come out, and
 where the formula itself stays within the range of float64, within rounding of the largest entry. A NaN in an
 input must reach every output that depends on it, unless the formula branches on values.
+
+What an operation promises beyond that (`keeps_digits`, `full_range` of `Op`) is held against its code here too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import mpmath
 import numpy as np
 
+from cnnframe import Activation
+
 from .._numbers import DIGITS, Floats
 from ._bench import Bench, Check
 from ._calls import Subject
-from ._oracle import ROUTES, UNIT, Oracle, Truth
+from ._cases import Case
+from ._oracle import ROUTES, TINY, UNIT, Oracle, Truth
 from ._values import EXTREMES
 from ._verdict import Evidence, OraclesDisagree, Skip
 
@@ -33,14 +38,37 @@ def gather(bench: Bench, evidence: Evidence) -> None:
         [replace(cases[(number * 7 + round_) % len(cases)], lattice=rule) for round_ in range(count) for number, rule in enumerate(EXTREMES)] if cases else []
     )
     bench.judge(CHECK, extreme[: max(count, len(EXTREMES) * count // 2)], evidence)
-    bench.judge(NAN, bench.some(KIND), evidence)
+    bench.judge(CHECK, [replace(case, lattice="real") for case in bench.some(KIND)], evidence)
+    if bench.cls.full_range:
+        bench.judge(CHECK, [replace(case, lattice="vast") for case in cases[:count]], evidence)
+    if bench.cls.keeps_digits:
+        bench.judge(CHECK, bench.line or _of_all_sizes(cases, bench), evidence)
+
+
+def _of_all_sizes(cases: Sequence[Case], bench: Bench) -> list[Case]:
+    """Cases with few operands, with numbers of all sizes."""
+    return [replace(case, lattice="line") for case in cases if operands(bench.oracle(case)) <= MOST_KEPT][: 2 * bench.budget[KIND]]
 
 
 def check(oracle: Oracle, evidence: Evidence) -> None:
+    """Judge a case by what its values are there for."""
+    rule = oracle.case.lattice
+    if rule == "real":
+        not_finite(oracle, evidence)
+    elif rule in (*EXTREMES, "vast"):
+        finite(oracle, evidence)
+    elif rule != "line":
+        raise Skip("the values are not extreme")
+    if rule in ("line", "denormal") and oracle.case.op.keeps_digits:
+        digits_kept(oracle, evidence)
+
+
+CHECK = Check(check)
+
+
+def finite(oracle: Oracle, evidence: Evidence) -> None:
     """Every output and gradient that can be held is finite, and right where that can be said."""
     case, subject = oracle.case, Subject(KIND, oracle)
-    if case.lattice not in EXTREMES:
-        raise Skip("the values are not extreme")
     outputs, gradients = oracle.many_digits
     bounds = _bounds(oracle)
     made, saved = subject.forward(case.laid_out(oracle.arrays))
@@ -49,9 +77,6 @@ def check(oracle: Oracle, evidence: Evidence) -> None:
     answers = subject.backward(case.laid_out(oracle.cotangents), saved)
     for name, got in answers.items():
         _compare(subject, f"gradient of {name!r}", got, gradients[name], bounds[1].get(name), evidence)
-
-
-CHECK = Check(check)
 
 
 def _bounds(oracle: Oracle) -> tuple[dict[str, Truth], dict[str, Truth]]:
@@ -83,26 +108,32 @@ def _compare(subject: Subject, label: str, got: Any, exact: Any, truth: Truth | 
         evidence.passed(label)
 
 
-def nan(oracle: Oracle, evidence: Evidence) -> None:
-    """A NaN in one entry reaches the outputs that change with that entry."""
-    if oracle.derivation.conditions:
+def not_finite(oracle: Oracle, evidence: Evidence) -> None:
+    """A NaN and an infinity in one entry reach the outputs that change with that entry."""
+    if oracle.derivation.conditions and not oracle.case.op.full_range:
         raise Skip("the formula branches on values, and says itself what becomes of a NaN")
     subject = Subject(KIND, oracle)
     plain = oracle.evaluation.outputs(oracle.evaluation.forward(Floats(), oracle.arrays))
     for name in oracle.case.op.declaration.differentiable:
         size = int(np.size(oracle.arrays[name]))
-        if not size:
-            continue
-        entry = tuple(int(i) for i in np.unravel_index(oracle.case.seed % size, np.shape(oracle.arrays[name])))
-        moved = {n: np.array(a) for n, a in oracle.arrays.items()}
-        moved[name][entry] += 0.25
-        there = oracle.evaluation.outputs(oracle.evaluation.forward(Floats(), moved))
-        moved[name][entry] = np.nan
-        _passes(subject, moved, {output: there[output] != plain[output] for output in plain}, f"a NaN in entry {entry} of {name!r}", evidence)
-        moved[name][entry] = np.inf
-        with np.errstate(all="ignore"):
-            infinite = oracle.evaluation.outputs(oracle.evaluation.forward(Floats(), moved))
-        _passes(subject, moved, {output: np.isinf(infinite[output]) for output in plain}, f"an infinity in entry {entry} of {name!r}", evidence)
+        first = oracle.case.seed % max(size, 1)
+        # Where the formula chooses, an entry may be none that it takes.
+        for number in range(first, first + min(size, MOST_KEPT if oracle.derivation.conditions else 1)):
+            _at_an_entry(subject, plain, name, tuple(int(i) for i in np.unravel_index(number % size, np.shape(oracle.arrays[name]))), evidence)
+
+
+def _at_an_entry(subject: Subject, plain: Mapping[str, Any], name: str, entry: tuple[int, ...], evidence: Evidence) -> None:
+    """A NaN, and an infinity, in one entry of one array."""
+    evaluation = subject.oracle.evaluation
+    moved = {n: np.array(a) for n, a in subject.oracle.arrays.items()}
+    moved[name][entry] += 0.25
+    there = evaluation.outputs(evaluation.forward(Floats(), moved))
+    moved[name][entry] = np.nan
+    _passes(subject, moved, {output: there[output] != plain[output] for output in plain}, f"a NaN in entry {entry} of {name!r}", evidence)
+    moved[name][entry] = np.inf
+    with np.errstate(all="ignore"):
+        infinite = evaluation.outputs(evaluation.forward(Floats(), moved))
+    _passes(subject, moved, {output: np.isinf(infinite[output]) for output in plain}, f"an infinity in entry {entry} of {name!r}", evidence)
 
 
 def _passes(subject: Subject, arrays: Mapping[str, Any], reached: Mapping[str, Any], what: str, evidence: Evidence) -> None:
@@ -116,4 +147,29 @@ def _passes(subject: Subject, arrays: Mapping[str, Any], reached: Mapping[str, A
         evidence.passed("NaN and infinity pass through")
 
 
-NAN = Check(nan, lambda case: replace(case, lattice="real"))
+MOST_KEPT = 24
+"""Operands with more entries are not moved one by one."""
+
+
+def operands(oracle: Oracle) -> int:
+    """How many entries the operands have."""
+    return sum(int(np.size(array)) for array in oracle.arrays.values())
+
+
+def digits_kept(oracle: Oracle, evidence: Evidence) -> None:
+    """Each entry that is promised to keep its digits is as near as rounding the operands a few times brings it."""
+    case, subject = oracle.case, Subject(KIND, oracle)
+    if not isinstance(case.op, Activation) and operands(oracle) > MOST_KEPT:
+        return
+    made, saved = subject.forward(case.laid_out(oracle.arrays))
+    answers = subject.backward(case.laid_out(oracle.cotangents), saved)
+    # Hardware that flushes results may be right, and so may a route through a number that overflows; what comes in is kept.
+    least = float(np.finfo(case.dtype).smallest_subnormal) if case.lattice == "denormal" else TINY[case.dtype]
+    for got, exact, moved, label in zip((made, answers), oracle.many_digits, oracle.conditions(), ("output {!r}", "gradient of {!r}"), strict=True):
+        for name in sorted(got.keys() & set(case.op.keeps_digits)):
+            value = np.array([float(v) for v in exact[name].ravel()]).reshape(np.shape(got[name]))
+            bound = ROUTES * (UNIT[case.dtype] * (np.abs(value) + moved[name].reshape(value.shape)) + least)
+            miss = Truth(value, bound).first_miss(got[name])
+            if miss is not None:
+                raise subject.wrong(label.format(name), Truth(value, bound), got[name], miss, "it promises to keep its digits, however small the entry")
+            evidence.passed("small entries keep their digits")
