@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from . import _inputs, _show, _stored, _wiring
+from . import _inputs, _show, _stored, _toml, _wiring
 from ._errors import GraphError, UnknownNameError, nearest
 from ._op import Loss, Op, Regularizer
 
@@ -256,6 +257,24 @@ class Graph:
             UnknownNameError: an operation is not registered.
         """
         return _stored.from_dict(stored, registry)
+
+    def to_toml(self) -> str:
+        """The graph as a TOML text to read and edit, a table for each node; `from_toml` reads it.
+
+        Raises:
+            GraphError: a name is not Unicode, which TOML is.
+        """
+        return _toml.to_toml(self)
+
+    @classmethod
+    def from_toml(cls, source: str | os.PathLike[str] | Mapping[str, Any], registry: Registry) -> Graph:
+        """Rebuild a graph from a TOML text of several lines, from the file at a path, or from tables that were read before.
+
+        Raises:
+            GraphError: the file cannot be read, is no TOML, or lacks what a graph needs; the message names table and key.
+            UnknownNameError: an operation, key or name that nothing answers to.
+        """
+        return _toml.from_toml(source, registry)
 
 
 def _sink(nodes: Sequence[Node], wires: _wiring.Wires) -> str:

@@ -23,8 +23,8 @@ class Rule(NamedTuple):
     in_functions: frozenset[str] = frozenset()
 
 
-# threadpoolctl is asked for where a batch is computed on several threads: matrix products then keep to one each.
-CORE = Rule(frozenset({"cnnframe", "numpy", "pluggy"}), frozenset({"threadpoolctl"}))
+# threadpoolctl is asked for where a batch is computed on several threads: matrix products then keep to one each; tomlkit where a graph is written as TOML.
+CORE = Rule(frozenset({"cnnframe", "numpy", "pluggy"}), frozenset({"threadpoolctl", "tomlkit"}))
 RULES = {
     "cnnframe/cli/": Rule(CORE.anywhere | {"typer", "rich"}),
     "cnnframe/algebra.py": Rule(CORE.anywhere, frozenset({"sympy"})),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cnnframe
-from cnnframe import Links, Op, Regularizer, _axes, _call
+from cnnframe import Graph, Links, Node, Op, Regularizer, _axes, _call
 
 EXAMPLES = [
     ("dense", {"units": 3}, {"x": (2, 4)}),
@@ -79,6 +79,22 @@ def run(op: Op, given, dtype=np.float64):
 def test_all_of_them_are_here():
     ours = {name for name in REGISTRY.operations() if REGISTRY.entry(name).cls.__module__.startswith("cnnframe_plugins")}
     assert ours == {op.name for op, _ in OPERATIONS}
+
+
+@every
+def test_a_graph_with_it_is_the_same_after_a_text(op, shapes):
+    """A regularizer as a penalty of a dense layer; the others with identities before them, so that a loss has an output to judge."""
+    regularizer = isinstance(op, Regularizer)
+    if regularizer:
+        first = REGISTRY.make("combine", maps=2, size=1) if op.role == "mixing" else REGISTRY.make("dense", units=2)
+        graph = Graph.chain(first, inputs="n 3 1 1" if op.role == "mixing" else "n 3", penalties=[op])
+    else:
+        inputs = {f"in_{name}": " ".join(["n", *map(str, shape[1:])]) for name, shape in shapes.items()}
+        before = [Node(name, REGISTRY.make("identity"), {"x": f"in_{name}"}) for name in shapes]
+        node = Node("it", op, {**{name: name for name in shapes}, **{name: f"c_{name}" for name in op.constants}})
+        graph = Graph((*before, node), inputs, next(iter(shapes)))
+    again = Graph.from_toml(graph.to_toml(), REGISTRY)
+    assert again == graph and again.to_dict() == graph.to_dict()
 
 
 @every
