@@ -49,8 +49,10 @@ from ._op import Op as Op
 from ._op import Regularizer as Regularizer
 from ._optimizer import Optimizer as Optimizer
 from ._param import Constant as Constant
+from ._param import FanInUniform as FanInUniform
 from ._param import GlorotUniform as GlorotUniform
 from ._param import LeCunNormal as LeCunNormal
+from ._param import Normal as Normal
 from ._param import Param as Param
 from ._param import bias as bias
 from ._param import gain as gain

@@ -9,7 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from . import _inputs, _show, _stored, _toml, _wiring
+from . import _chain, _connections, _inputs, _show, _stored, _toml, _wiring
 from ._errors import GraphError, UnknownNameError, nearest
 from ._op import Loss, Op, Regularizer
 
@@ -134,35 +134,17 @@ class Graph:
                     raise UnknownNameError(f"penalty {penalty.regularizer.name}: no parameter array is called {name!r}; {nearest(name, arrays)}")
 
     @classmethod
-    def chain(cls, *ops: Op, inputs: str, loss: Loss | None = None, penalties: Sequence[Penalty | Regularizer] = ()) -> Graph:
+    def chain(cls, *ops: Op | tuple[str, Op], inputs: str, loss: Loss | None = None, penalties: Sequence[Penalty | Regularizer] = ()) -> Graph:
         """Build a graph in which each operation feeds the next.
 
-        Nodes are called by operation and number (conv1, scaled_tanh1, conv2), the graph input "x", the loss
-        "loss" and its targets "t". A constant of a layer becomes the graph input "<node>.<constant>".
+        Nodes are called by operation and number (conv1, scaled_tanh1, conv2), or as a pair says: ("C1", op). The graph input is "x", the
+        loss "loss" and its targets "t". A constant of a layer becomes the graph input "<node>.<constant>".
 
         Raises:
             GraphError: an operation takes more than one input, or there is none.
         """
-        if not ops:
-            raise GraphError("a chain needs at least one operation")
-        nodes: list[Node] = []
-        counts: dict[str, int] = {}
-        source = "x"
-        for op in ops:
-            if not isinstance(op, Op) or len(op.inputs) != 1 or isinstance(op, Loss):
-                raise GraphError(f"a chain is made of operations with one input; got {op!r}; pass a loss as loss=, and build other graphs from nodes")
-            counts[op.name] = counts.get(op.name, 0) + 1
-            name = f"{op.name}{counts[op.name]}"
-            (taken,) = op.inputs
-            nodes.append(Node(name, op, {taken: source, **{constant: f"{name}.{constant}" for constant in op.constants}}))
-            source = name
-        if loss is not None:
-            if not isinstance(loss, Loss) or len(loss.inputs) != 1:
-                raise GraphError(f"the loss of a chain is a Loss with one input; got {loss!r}")
-            (taken,) = loss.inputs
-            targets = {constant: "t" if len(loss.constants) == 1 else constant for constant in loss.constants}
-            nodes.append(Node("loss", loss, {taken: source, **targets}))
-        return cls(tuple(nodes), {"x": inputs}, source, _wrapped(penalties))
+        nodes, last = _chain.nodes(ops, loss)
+        return cls(nodes, {_chain.SOURCE: inputs}, last, _wrapped(penalties))
 
     @cached_property
     def losses(self) -> tuple[str, ...]:
@@ -193,6 +175,10 @@ class Graph:
         """The shape of every graph input and node output for a batch of that many."""
         _inputs.integer(batch, "Graph.shapes: batch", 0)
         return {name: _wiring.shape_at(axes, batch, name) for name, axes in self._shapes.items()}
+
+    def connections(self) -> dict[str, int]:
+        """How many connections with a trainable parameter each node has, for one example, as papers count them."""
+        return _connections.of_graph(self)
 
     def penalised(self) -> list[tuple[Regularizer, str]]:
         """Each regularizer with each parameter array that it acts on."""
@@ -234,7 +220,7 @@ class Graph:
         return Graph(tuple(nodes), declared, self.output, self.penalties)
 
     def summary(self) -> str:
-        """A table of nodes: operation, output axes, number of parameters."""
+        """A table of nodes: operation, output axes, number of parameters and of connections."""
         return _show.summary(self)
 
     def to_mermaid(self) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from . import _axes
 from ._axes import Shape
+from ._connections import connections
 from ._declaration import Declaration, check, parse
 from ._errors import DeclarationError, ShapeError
 from ._hyper import PerAxis, hyperparameters
@@ -212,6 +213,13 @@ class Op(abc.ABC):
     def parameter_shapes(self, known: Mapping[str, Any]) -> dict[str, Shape]:
         """The shapes of the parameters, given the settled letters."""
         return {name: _axes.shape_of(axes, known, f"{self.name} parameter {name!r}") for name, axes in self.declaration.params.items()}
+
+    def connections(self, known: Mapping[str, Any]) -> int:
+        """How many connections with a trainable parameter there are, given the settled letters; override where the axes do not say it.
+
+        A connection leads from an entry of the input to one of the output; a bias has one to each entry that it is added to.
+        """
+        return connections(self, known)
 
     def hyperparameters(self) -> dict[str, Any]:
         """The hyperparameters as plain data."""

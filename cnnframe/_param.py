@@ -40,6 +40,30 @@ class LeCunNormal:
 
 
 @dataclass(frozen=True)
+class FanInUniform:
+    """Uniform in +-limit / fan_in^power; LeCun et al. take 2.4 / fan_in (1989 and 1998), others a power of 1/2."""
+
+    limit: float = 2.4
+    power: float = 1.0
+
+    def __call__(self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw the entries."""
+        limit = self.limit / fan_in**self.power
+        return rng.uniform(-limit, limit, shape)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal with mean 0 and the same standard deviation everywhere (Simard et al. 2003 take 0.05)."""
+
+    deviation: float
+
+    def __call__(self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw the entries."""
+        return rng.normal(0.0, self.deviation, shape)
+
+
+@dataclass(frozen=True)
 class Constant:
     """The same value everywhere."""
 

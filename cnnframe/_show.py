@@ -28,11 +28,11 @@ def call(op: Op) -> str:
 
 
 def _short(value: Any) -> str:
-    """A table of links by its name alone; the same size on every axis as one number."""
+    """A table of links by their number; the same size on every axis as one number."""
     if not isinstance(value, list) or not value:
         return str(value)
     if isinstance(value[0], str):
-        return "table"
+        return f"{''.join(value).count('X')} of {len(''.join(value))}"
     return str(value[0]) if len(set(value)) == 1 else str(tuple(value))
 
 
@@ -41,8 +41,9 @@ def _axes_of(graph: Graph, array: str) -> str:
     return f"({', '.join(axes.split(' '))})" if axes else "number"
 
 
-def _rows(graph: Graph) -> list[tuple[str, str, str, str]]:
-    rows = []
+def _rows(graph: Graph) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    connections = graph.connections()
     counted: set[str] = set()
     for node in graph.nodes:
         new = [name for name in dict.fromkeys(node.parameters.values()) if name not in counted]
@@ -51,21 +52,25 @@ def _rows(graph: Graph) -> list[tuple[str, str, str, str]]:
         count = f"{sum(math.prod(graph.arrays[name].shape) for name in new):,}" + (f" (shares {', '.join(shared)})" if shared else "")
         outputs = graph.wires.outputs[node.name]
         shown = [_axes_of(graph, array) if name == "y" else f"{name} {_axes_of(graph, array)}" for name, array in outputs.items()]
-        rows.append((node.name, call(node.op), ", ".join(shown), count))
+        rows.append((node.name, call(node.op), ", ".join(shown), count, f"{connections[node.name]:,}"))
     return rows
 
 
-HEAD = ("node", "operation", "output", "parameters")
+HEAD = ("node", "operation", "output", "parameters", "connections")
 
 
 def summary(graph: Graph) -> str:
-    """One line a node, and the total; shared arrays count once."""
+    """One line a node, and the totals; shared arrays count once, their connections each time."""
     total = sum(math.prod(array.shape) for array in graph.arrays.values())
     inputs = [f"{name} {_axes_of(graph, name)}" for name in graph.inputs]
-    lines = [f"inputs: {', '.join(inputs)}", *table(HEAD, _rows(graph)), f"total parameters: {total:,}"]
+    lines = [f"inputs: {', '.join(inputs)}", *table(HEAD, _rows(graph)), f"total parameters: {total:,}", f"total connections: {_connected(graph):,}"]
     if graph.penalties:
         lines.append("penalties: " + ", ".join(f"{call(op)} on {name}" for op, name in graph.penalised()))
     return "\n".join(lines)
+
+
+def _connected(graph: Graph) -> int:
+    return sum(graph.connections().values())
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -101,4 +106,4 @@ def html(graph: Graph) -> str:
     head = "".join(f"<th>{name}</th>" for name in HEAD)
     body = "".join("<tr>" + "".join(f"<td>{_html.escape(entry)}</td>" for entry in row) + "</tr>" for row in _rows(graph))
     total = sum(math.prod(array.shape) for array in graph.arrays.values())
-    return f"<table><caption>{total:,} parameters</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table><caption>{total:,} parameters, {_connected(graph):,} connections</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -261,6 +261,9 @@ def _fan(node: Node, axes: str, default: Shape, known: Mapping[str, Any]) -> int
     """The number of connections into or out of one unit, as `Param` declares it."""
     if not axes:
         return math.prod(default)
-    declaration = node.op.declaration
-    expanded = _axes.expand(_axes.parse(axes), getattr(node.op, "dims", 2), frozenset(declaration.known))
-    return math.prod(_axes.shape_of(expanded, known, f"{node.op.name} fan"))
+    op, parsed = node.op, _axes.parse(axes)
+    names = {name for axis in parsed if axis.expr is not None for name in axis.expr.names()}
+    # A property that is the length of no axis is not among the settled letters.
+    more = {name: getattr(op, name) for name in names if isinstance(getattr(type(op), name, None), property)}
+    expanded = _axes.expand(parsed, getattr(op, "dims", 2), frozenset(op.declaration.known) | frozenset(more))
+    return math.prod(_axes.shape_of(expanded, {**known, **more}, f"{op.name} fan"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -10,6 +12,33 @@ from numpy.typing import DTypeLike, NDArray
 from ._errors import DataError
 from ._inputs import as_array, float_type, want
 from .data import check_labels
+
+CODINGS: Final[Mapping[str, tuple[float, float] | None]] = MappingProxyType({"0/1": (0.0, 1.0), "-1/+1": (-1.0, 1.0), "-0.8/+0.8": (-0.8, 0.8), "index": None})
+"""Codings by name: the value elsewhere and the value at the label, or None for the label itself."""
+
+
+def encode(labels: Any, coding: str, classes: int, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """Return targets in a coding by name: (n, classes) with two values, or for "index" the labels (n,) as integers.
+
+    Raises:
+        DataError: labels out of range, or no coding of that name.
+    """
+    if coding not in CODINGS:
+        raise DataError(f"encode: coding must be one of {', '.join(CODINGS)}; got {coding!r}")
+    pair = CODINGS[coding]
+    return check_labels(labels, classes) if pair is None else one_hot(labels, classes, *pair, dtype)
+
+
+def decode(targets: Any) -> NDArray[np.int64]:
+    """Return the labels (n,) behind targets or outputs: class indices (n,) are labels, rows (n, classes) mean their largest entry.
+
+    Raises:
+        DataError: the array is neither.
+    """
+    array = as_array(targets, "decode: targets")
+    if array.ndim != 1:
+        return labels_of(array)
+    return check_labels(array, int(array.max(initial=0)) + 1 if array.dtype.kind in "iu" else 1)
 
 
 def one_hot(labels: Any, classes: int, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = np.float32) -> NDArray[Any]:
@@ -35,11 +64,11 @@ def labels_of(outputs: Any) -> NDArray[np.int64]:
     """Return the label (n,) that outputs or targets (n, classes) stand for: the largest entry, the first one of several.
 
     Raises:
-        DataError: the array does not have two axes.
+        DataError: the array does not have two axes, or does not hold real numbers.
     """
     array = as_array(outputs, "labels_of: outputs")
-    if array.ndim != 2 or array.shape[1] < 1:
-        raise DataError(f"labels_of: outputs must have axes (n, classes); got shape {array.shape}")
+    if array.ndim != 2 or array.shape[1] < 1 or array.dtype.kind not in "fiu":
+        raise DataError(f"labels_of: outputs must be real numbers with axes (n, classes); got {array.dtype} of shape {array.shape}")
     labels: NDArray[np.int64] = array.argmax(axis=1)
     return labels
 

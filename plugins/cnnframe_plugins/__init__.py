@@ -8,6 +8,7 @@ from .activations import Identity, LeakyReLU, Logistic, ReLU, ScaledTanh, Softpl
 from .batch_norm import BatchNorm, BatchNormGiven
 from .combine import Combine
 from .conv import Conv, ConvLinked
+from .conv_unit_bias import ConvUnitBias
 from .dense import Dense
 from .dropout import Dropout
 from .fused import FusedKernel
@@ -15,6 +16,7 @@ from .joins import Add, Concatenate, Flatten
 from .kernels import KERNELS
 from .losses import LogisticCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from .optimizers import SGD
+from .pad import Pad
 from .pooling import MaxPool, MeanPool
 from .regularizers import L1, L2, AlphaEntropy, AlphaL1, AlphaPower, AlphaSquare
 from .scaling import Normalise, ScaleShift
@@ -29,6 +31,8 @@ def cnnframe_layers():
         Dense,
         Conv,
         ConvLinked,
+        ConvUnitBias,
+        Pad,
         Combine,
         Subsample,
         Decimate,

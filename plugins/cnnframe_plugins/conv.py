@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -9,8 +10,9 @@ from typing import Annotated, Any
 import numpy as np
 
 from cnnframe import Array, Layer, Links, Param, PerAxis, at_least, bias, multiple_of, one_of
-from cnnframe.algebra import conv2, crop, equal, every, indices, inside, pad, plane, rot180, spread, sum_all, total
+from cnnframe.algebra import equal, indices, inside, plane, sum_all, total
 
+from ._convolved import kernel_rule, linked_claims, linked_sum, positions, sensitivity
 from ._windows import Geometry
 
 OUTPUT = "{(h + 2*padding - dilation*(size - 1) - 1)//stride + 1}"
@@ -87,7 +89,7 @@ class Conv(Layer):
         group, m, i = indices("group m i")
         a = indices("a", self.dims)
         fan, out = k.shape[1], self.maps // self.groups
-        read = _positions(self, u, a)
+        read = positions(self, u, a)
         return b[j] + total(
             x[(n, group * fan + i, *read)] * k[(j, i, *a)],
             (group, self.groups),
@@ -104,11 +106,11 @@ class Conv(Layer):
 
         def dx(n, c, *p):
             j = group * out + m
-            sensitivity = _sensitivity(self, plane(dy, n, j), plane(k, j, i), x.shape[2:])
-            return total(sensitivity[p], (group, self.groups), (i, fan), (m, out), where=[equal(c, group * fan + i)])
+            delta = sensitivity(self, plane(dy, n, j), plane(k, j, i), x.shape[2:])
+            return total(delta[p], (group, self.groups), (i, fan), (m, out), where=[equal(c, group * fan + i)])
 
         def dk(j, c, *a):
-            gradient = _kernel_rule(self, plane(x, pattern, group * fan + c), plane(dy, pattern, j))
+            gradient = kernel_rule(self, plane(x, pattern, group * fan + c), plane(dy, pattern, j))
             return total(gradient[a], (pattern, batch), (group, self.groups), (m, out), where=[equal(j, group * out + m)])
 
         def db(j):
@@ -148,7 +150,7 @@ class ConvLinked(Layer):
     name = "conv_linked"
     batch_apart = True
     inputs = {"x": "n maps_in {h}"}
-    params = {"k": Param("link_count {size}", fan_in="maps_in {size}", fan_out="maps_out {size}"), "b": bias("maps_out")}
+    params = {"k": Param("link_count {size}", fan_in="mean_fan_in {size}", fan_out="mean_fan_out {size}"), "b": bias("maps_out")}
     output = f"n maps_out {OUTPUT}"
 
     @property
@@ -165,6 +167,21 @@ class ConvLinked(Layer):
     def link_count(self):
         """The number of links, and so of kernels."""
         return self.links.count
+
+    @property
+    def mean_fan_in(self):
+        """The number of links into an output map, the mean over the maps rounded down."""
+        return self.links.count // self.links.outputs
+
+    @property
+    def mean_fan_out(self):
+        """The number of links out of an input map, likewise, and at least 1."""
+        return max(1, self.links.count // self.links.inputs)
+
+    def connections(self, known):
+        """A kernel for each link, and a bias for each map, at every output position."""
+        _, maps, *output = self.output_shapes(known)["y"]
+        return (self.links.count * math.prod(self.size) + maps) * math.prod(output)
 
     def forward(self, x, k, b):
         """Return y, and the windows and kernels for `backward`."""
@@ -207,63 +224,16 @@ class ConvLinked(Layer):
 
     def formula(self, at, x, k, b):
         """Sum over the links into the output map, by one-hot ends of each link (section 3.1)."""
-        n, j, *u = at
-        link, i = indices("link i")
-        a = indices("a", self.dims)
-        read = _positions(self, u, a)
-        ends = self.links.target[link, j] * self.links.source[link, i]
-        return b[j] + total(
-            ends * x[(n, i, *read)] * k[(link, *a)],
-            (link, self.links.count),
-            (i, self.links.inputs),
-            *zip(a, self.size, strict=True),
-            where=inside(read, x.shape[2:]),
-        )
+        return b[at[1]] + linked_sum(self, at, x, k)
 
     def claims(self, at, dy, x, k, b):
         """As for `conv`, summed over the links of a map, and at the two ends of a link."""
-        pattern, link, i, j = indices("pattern link i j")
-        source, target = self.links.source, self.links.target
-        batch, maps_in, maps_out = x.shape[0], self.links.inputs, self.links.outputs
-
-        def dx(n, i, *p):
-            sensitivity = _sensitivity(self, plane(dy, n, j), plane(k, link), x.shape[2:])
-            return total(source[link, i] * target[link, j] * sensitivity[p], (link, self.links.count), (j, maps_out))
-
-        def dk(link, *a):
-            gradient = _kernel_rule(self, plane(x, pattern, i), plane(dy, pattern, j))
-            return total(source[link, i] * target[link, j] * gradient[a], (pattern, batch), (i, maps_in), (j, maps_out))
-
-        def db(j):
-            return total(sum_all(plane(dy, pattern, j)), (pattern, batch))
-
-        return {"x": dx(*at["x"]), "k": dk(*at["k"]), "b": db(*at["b"])}
+        (pattern,), batch = indices("pattern"), x.shape[0]
+        db = total(sum_all(plane(dy, pattern, *at["b"])), (pattern, batch))
+        return {**linked_claims(self, at, dy, x, k), "b": db}
 
 
-def _positions(op: Conv | ConvLinked, u: Sequence[Any], a: Sequence[Any]) -> list[Any]:
-    """The entry of the map that kernel entry `a` meets at output position `u`."""
-    flip = op.orientation == "convolution"
-    return [
-        stride * v + dilation * (size - 1 - tap if flip else tap) - padding
-        for v, tap, size, stride, padding, dilation in zip(u, a, op.size, op.stride, op.padding, op.dilation, strict=True)
-    ]
-
-
-def _sensitivity(op: Conv | ConvLinked, delta: Any, k: Any, shape: Sequence[Any]) -> Any:
-    """conv2(delta, rot180(k), 'full'), with zeros between the entries for stride and dilation, less the padding (section 3.2.1)."""
-    kernel = spread(k, op.dilation)
-    full = conv2(spread(delta, op.stride), rot180(kernel) if op.orientation == "convolution" else kernel, "full")
-    return crop(full, op.padding, shape)
-
-
-def _kernel_rule(op: Conv | ConvLinked, x: Any, delta: Any) -> Any:
-    """rot180(conv2(x, rot180(delta), 'valid')) of the padded map, every dilation-th entry (section 3.1.1)."""
-    valid = conv2(pad(x, op.padding), rot180(spread(delta, op.stride)), "valid")
-    gradient = every(valid, op.dilation, op.size)
-    return rot180(gradient) if op.orientation == "convolution" else gradient
-
-
-def _oriented(op: Conv | ConvLinked, k: Array) -> Array:
+def _oriented(op: Layer, k: Array) -> Array:
     """The kernel as it lies over the map; its own inverse."""
     return np.flip(k, tuple(range(-op.dims, 0))) if op.orientation == "convolution" else k
 

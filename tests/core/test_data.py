@@ -45,6 +45,28 @@ def test_codings_there_and_back(low, high):
     assert coded[0].tolist() == pytest.approx([low, low, high])
 
 
+@pytest.mark.parametrize(("coding", "wanted"), [("0/1", [[0, 0, 1], [1, 0, 0]]), ("-1/+1", [[-1, -1, 1], [1, -1, -1]]), ("index", [2, 0])])
+def test_codings_by_name(coding, wanted):
+    coded = targets.encode([2, 0], coding, 3)
+    assert coded.tolist() == wanted and coded.dtype == (np.int64 if coding == "index" else np.float32)
+
+
+@pytest.mark.parametrize("coding", targets.CODINGS)
+def test_codings_by_name_there_and_back(coding):
+    labels = np.random.default_rng(0).integers(0, 7, 50)
+    assert np.array_equal(targets.decode(targets.encode(labels, coding, 7)), labels)
+
+
+def test_codings_by_name_refused():
+    with pytest.raises(cf.DataError, match=r"coding must be one of 0/1, -1/\+1, -0.8/\+0.8, index; got '1/0'"):
+        targets.encode([1], "1/0", 2)
+    with pytest.raises(cf.DataError, match="labels must be from 0 to 1; got 2 at 0"):
+        targets.encode([2], "index", 2)
+    for wrong in ([0.5], [-1], np.zeros((2, 2, 2)), [["a"]]):
+        with pytest.raises(cf.DataError):
+            targets.decode(wrong)
+
+
 def test_what_is_no_coding():
     assert not targets.is_coding(np.eye(3)[:, :1]) and not targets.is_coding(np.ones((2, 3))) and not targets.is_coding([[0, 1, 1]])
     assert not targets.is_coding([[0.0, 1.0, 0.5]]) and not targets.is_coding(np.ones((0, 3)))
@@ -68,7 +90,7 @@ def test_labels_refused(labels, message):
 def test_codings_refused():
     with pytest.raises(cf.DataError, match="low must be below high"):
         targets.one_hot([0], 2, 1, 0)
-    with pytest.raises(cf.DataError, match=r"axes \(n, classes\)"):
+    with pytest.raises(cf.DataError, match=r"axes \(n, classes\); got float64 of shape \(3,\)"):
         targets.labels_of(np.zeros(3))
     with pytest.raises(cf.DTypeError, match="float32 or float64; got int64"):
         targets.one_hot([0], 2, dtype=np.int64)

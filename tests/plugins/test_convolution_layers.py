@@ -9,6 +9,8 @@ from scipy.signal import convolve, correlate
 
 from cnnframe import Links
 from cnnframe_plugins.conv import Conv, ConvLinked
+from cnnframe_plugins.conv_unit_bias import ConvUnitBias
+from cnnframe_plugins.pad import Pad
 from cnnframe_plugins.subsample import Decimate
 
 MAPS = {1: (7,), 2: (6, 7), 3: (4, 5, 6)}
@@ -103,3 +105,29 @@ def test_a_map_that_no_link_uses_gets_no_gradient():
     layer = ConvLinked(Links.from_rows(["X", "O"]), 1)
     _, saved = layer.forward(drawn(1, 2, 2, 2), drawn(1, 1, 1), np.zeros(1))
     assert not layer.backward(np.ones((1, 1, 2, 2)), saved)["x"][:, 1].any()
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_a_bias_for_every_unit_is_added_to_the_linked_convolution(dims):
+    links = Links.from_rows(["XXO", "OXX"])
+    x, k = drawn(2, 2, *MAPS[dims]), drawn(4, *SIZES[dims])
+    without, _ = ConvLinked(links, SIZES[dims], dims, 2, 1).forward(x, k, np.zeros(3))
+    b = drawn(*without.shape[1:])
+    op = ConvUnitBias(links, SIZES[dims], dims, 2, 1)
+    y, saved = op.forward(x, k, b)
+    assert_allclose(y, without + b, atol=1e-12)
+    dy = drawn(*y.shape, seed=1)
+    gradients = op.backward(dy, saved)
+    shared = ConvLinked(links, SIZES[dims], dims, 2, 1)
+    others = shared.backward(dy, shared.forward(x, k, np.zeros(3))[1])
+    assert_allclose(gradients["b"], dy[0] + dy[1])
+    assert np.array_equal(gradients["x"], others["x"]) and np.array_equal(gradients["k"], others["k"])
+
+
+def test_a_border_of_one_value():
+    x = drawn(2, 3, 2, 4)
+    y, saved = Pad((1, 2), -1.0).forward(x)
+    assert np.array_equal(y, np.pad(x, ((0, 0), (0, 0), (1, 1), (2, 2)), constant_values=-1.0))
+    dy = drawn(2, 3, 4, 8)
+    assert np.array_equal(Pad((1, 2), -1.0).backward(dy, saved)["x"], dy[:, :, 1:3, 2:6])
+    assert Pad(0).forward(x)[0].tolist() == x.tolist()

@@ -15,6 +15,8 @@ EXAMPLES = [
     ("dense", {"units": 3}, {"x": (2, 4)}),
     ("conv", {"maps": 4, "size": (2, 3), "stride": (2, 1), "padding": (1, 0), "groups": 2}, {"x": (2, 4, 4, 5)}),
     ("conv_linked", {"links": Links.from_rows(["XXO", "OXX"]), "size": (2, 1)}, {"x": (2, 2, 3, 3)}),
+    ("conv_unit_bias", {"links": Links.from_rows(["XXO", "OXX"]), "size": (2, 1), "padding": 1, "stride": 2}, {"x": (2, 2, 3, 3)}),
+    ("pad", {"size": (1, 2), "value": -1.0}, {"x": (2, 3, 2, 2)}),
     ("combine", {"maps": 2, "size": 2}, {"x": (2, 3, 3, 4)}),
     ("combine", {"maps": 2, "size": 2, "dims": 1, "weights": "sparsemax"}, {"x": (2, 3, 4)}),
     ("subsample", {"size": (2, 3)}, {"x": (2, 3, 4, 3)}),
