@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,9 +19,10 @@ from ._kernel import Kernel
 from ._op import Array
 from ._parameters import Layout, Parameters
 from ._plan import Plan
+from ._preparing import Place, Preparation, Progress
 from ._registry import load
 from ._watch import watch
-from ._work import Work, default_threads
+from ._work import Division, Work, default_threads
 
 Values = dict[str, Array]
 _WORKS = 64
@@ -53,7 +54,15 @@ class Executor:
         ContractError: an operation returned what its declaration does not allow.
     """
 
-    def __init__(self, graph: Graph, *, check_finite: bool = True, kernels: Sequence[type[Kernel]] | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        check_finite: bool = True,
+        kernels: Sequence[type[Kernel]] | None = None,
+        threads: int | None = None,
+        wait: bool | Progress = False,
+    ) -> None:
         """Prepare for `graph`.
 
         Args:
@@ -61,18 +70,26 @@ class Executor:
             check_finite: whether a NaN or an infinity is an error.
             kernels: the kernels that may serve it, such as `registry.kernels`; those of all that is installed if left out.
             threads: on how many threads a batch is computed; as many as there are processors if left out.
+            wait: whether a first answer waits for kernels that have to be compiled, which may take half a minute once; they
+                are kept on disk. If not, others serve until then, and the answers before and after differ by roundings:
+                whoever needs the same bits every time, as a training that is repeated or resumed does, waits. In place of
+                True it may be a function, which is called with how many are through and how many there are.
         """
         _inputs.want(graph, Graph, "Executor: graph", "a Graph")
         self.graph = graph
         self.check_finite = check_finite
         self.threads = default_threads() if threads is None else _inputs.integer(threads, "Executor: threads", 1)
         self.kernels = installed_kernels() if kernels is None else tuple(kernels)
+        if not (isinstance(wait, bool) or callable(wait)):
+            raise HyperparameterError(f"Executor: wait must be True, False or a function of two numbers; got {wait!r}")
+        self.wait = wait
         self.layout = Layout.of(graph)
         self._uses = _inputs.uses(graph)
         self._ranged = {name for name, use in self._uses.items() if use.below is not None or use.unit}
         self._losses = tuple(array for name in graph.losses for array in graph.wires.outputs[name].values())
         self._penalties = [(op, name, next(iter(op.inputs))) for op, name in graph.penalised()]
         self._works: dict[Any, Work] = {}
+        self._refused: dict[Place, str] = {}
         self._pool: ThreadPoolExecutor | None = None
 
     def forward(self, params: Parameters, outputs: Sequence[str] | None = None, /, **inputs: Any) -> Values:
@@ -148,13 +165,15 @@ class Executor:
         arrays = {name: _inputs.as_array(array, f"input {name!r}") for name, array in given.items()}
         signature = (targets, wanted, gradients, params.dtype, tuple((name, array.shape, array.dtype) for name, array in arrays.items()))
         work = self._works.get(signature)
-        if work is None:
+        if work is None or (work.until is not None and work.until.finished):
+            if work is not None and work.until is not None:
+                self._refused |= work.until.failed
             _inputs.check_wanted(wanted, self._uses)
             needed = Plan.make(self.graph, 1, params.dtype, targets).inputs
             _inputs.check_names(self.graph, arrays, needed)
             batch = _inputs.check_arrays({name: arrays[name] for name in arrays if name in needed}, self._uses, params.dtype)
-            make = partial(Plan.make, self.graph, dtype=params.dtype, targets=targets, wanted_inputs=wanted, gradients=gradients, kernels=self.kernels)
-            work = Work(make, self.layout, batch, self.threads, self._threads)
+            make = partial(Plan.make, self.graph, dtype=params.dtype, targets=targets, wanted_inputs=wanted, gradients=gradients)
+            work = self._work(make, batch)
             if len(self._works) >= _WORKS:
                 self._works.clear()
             self._works[signature] = work
@@ -164,6 +183,26 @@ class Executor:
             elif self.check_finite:
                 _inputs.check_finite(name, arrays[name])
         return work, arrays
+
+    def _work(self, make: Callable[..., Plan], batch: int) -> Work:
+        """Programs by the best kernels that serve, or by those that serve now, until the others do."""
+        while True:
+            best = Division(partial(make, kernels=self.kernels, refused=self._refused), batch, self.threads)
+            if not (late := best.waiting):
+                return Work(best, self.layout, self._threads)
+            preparation = Preparation(late, default_threads())
+            if not self.wait:
+                break
+            preparation.wait(None if self.wait is True else self.wait)
+            if not preparation.failed:
+                return Work(best, self.layout, self._threads)
+            self._refused |= preparation.failed
+        names = " and ".join(sorted({kernel.name for kernel in late}))
+        note = (
+            f"{names}: {len(late)} {'kernels are' if len(late) > 1 else 'kernel is'} being compiled; until then others serve, whose answers differ by roundings"
+        )
+        now = [kernel for kernel in self.kernels if not kernel.compiles]
+        return Work(Division(partial(make, kernels=now, note=note), batch, self.threads), self.layout, self._threads, preparation)
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:

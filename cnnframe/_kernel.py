@@ -125,6 +125,14 @@ class Kernel(abc.ABC):
         """In which layout it wants the inputs, where they lie as `given`, and in which it leaves the outputs."""
         return PLAIN, PLAIN
 
+    def ready(self) -> bool:
+        """Whether `buffers` and `bind` can be called at once; if not, `prepare` comes before."""
+        return True
+
+    def prepare(self) -> str:
+        """Do what takes long, such as compiling, perhaps on a thread of its own; return why it cannot serve after all, empty if it can."""
+        return ""
+
     def buffers(self) -> Mapping[str, Buffer]:
         """The memory that it needs besides the arrays of the chain; none, unless overridden."""
         return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ._show import call, table
 if TYPE_CHECKING:
     from ._graph import Graph, Node
     from ._kernel import Kernel
+    from ._preparing import Place
     from ._stages import Stage
 
 
@@ -58,6 +60,7 @@ class Plan:
         indices: the inputs that hold indices.
         batched: the arrays that have an entry for each of the batch.
         stages: the nodes with the kernels that serve them.
+        note: what is to be said about all of it.
     """
 
     steps: tuple[Step, ...]
@@ -72,6 +75,7 @@ class Plan:
     indices: frozenset[str]
     batched: frozenset[str]
     stages: tuple[Stage, ...]
+    note: str = ""
 
     @classmethod
     def make(
@@ -84,8 +88,10 @@ class Plan:
         *,
         gradients: bool = False,
         kernels: Sequence[type[Kernel]] = (),
+        refused: Mapping[Place, str] = MappingProxyType({}),
+        note: str = "",
     ) -> Plan:
-        """Plan the way to the arrays `targets` and, with `gradients`, from the losses back to what can be learned; `kernels` are there to serve it."""
+        """Plan the way to the arrays `targets` and, with `gradients`, from the losses back to what can be learned; `kernels` serve it, but those `refused`."""
         from ._stages import choose
 
         needed, read = _needed(graph, targets)
@@ -109,8 +115,8 @@ class Plan:
         inputs = tuple(name for name in graph.inputs if name in read)
         indices = frozenset(source for step in steps for name, source in step.sources if isinstance(step.op.declaration.values.get(name), Expr))
         batched = frozenset(name for name, axes in graph.axes.items() if axes.split()[:1] == [BATCH])
-        stages = choose(steps, kernels, dtype, frozenset(targets))
-        return cls(steps, backward, inputs, batch, dtype, losses, tuple(targets), tuple(wanted_inputs), shapes, indices, batched, stages)
+        stages = choose(steps, kernels, dtype, frozenset(targets), refused)
+        return cls(steps, backward, inputs, batch, dtype, losses, tuple(targets), tuple(wanted_inputs), shapes, indices, batched, stages, note)
 
     @property
     def apart(self) -> bool:
@@ -120,7 +126,7 @@ class Plan:
 
     def describe(self) -> str:
         """The stages as a table: nodes and kernel, what they read and make, the gradients that are asked of them, and why other kernels do not serve."""
-        rows, notes = [], dict[tuple[str, str], list[str]]()
+        rows, notes = [], dict[tuple[str, str], dict[str, None]]()
         for number, stage in enumerate(self.stages, 1):
             first, last = stage.steps[0], stage.steps[-1]
             used = [*first.sources, *(pair for step in stage.steps for pair in step.parameters)]
@@ -133,11 +139,15 @@ class Plan:
             kernel = stage.kernel.name + ("" if stage.left.name == "plain" else f", {stage.left.name}")
             rows.append((str(number), ops, kernel, reads, makes, gradients or "-"))
             for name, why in stage.declined:
-                notes.setdefault((name, why), []).append(str(number))
-        told = [f"{name} does not serve {'stage' if len(at) == 1 else 'stages'} {', '.join(at)}: {why}" for (name, why), at in notes.items()]
+                # A beginning of a run may be declined for the same reason as all of it.
+                notes.setdefault((name, why), {})[str(number)] = None
+        told = [self.note] if self.note else []
+        told += [f"{name} does not serve {'stage' if len(at) == 1 else 'stages'} {', '.join(at)}: {why}" for (name, why), at in notes.items()]
         head = ("stage", "operations", "kernel", "reads", "makes", "gradients")
         back = sum(stage.chain.learns for stage in self.stages)
-        return "\n".join([f"batch {self.batch}, {self.dtype}, {len(self.stages)} stages forward, {back} back", *table(head, rows), *told])
+        return "\n".join(
+            [f"batch {self.batch}, {self.dtype}, {len(self.stages)} stages forward, {back} back", *table(head, rows), *told, *filter(None, [self.note])]
+        )
 
 
 def _needed(graph: Graph, targets: Sequence[str]) -> tuple[set[str], set[str]]:

@@ -24,7 +24,7 @@ def served(cls: type[Op], kernel: type[Kernel], given: MemoryLayout = PLAIN) -> 
     def forward(self: Op, **arrays: Array) -> tuple[Any, Any]:
         dtype = next(np.asarray(arrays[name]).dtype for name in self.declaration.differentiable)
         chain = chain_of(_original(self, cls), {name: np.shape(array) for name, array in arrays.items()}, dtype)
-        if kernel.unavailable() or kernel.declines(chain):
+        if kernel.unavailable() or kernel.declines(chain) or kernel(chain, *kernel.layouts(chain, given)).prepare():
             outputs, saved = cls.forward(self, **arrays)
             return outputs, (None, saved)
         run = _Run(kernel, chain, given, arrays)

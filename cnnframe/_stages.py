@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._kernel import Chain, Kernel, Reference
 from ._memory import PLAIN, MemoryLayout
+from ._preparing import Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +38,9 @@ class Stage:
     declined: tuple[tuple[str, str], ...]
 
 
-def choose(steps: Sequence[Step], kernels: Sequence[type[Kernel]], dtype: np.dtype[Any], kept: frozenset[str]) -> tuple[Stage, ...]:
+def choose(
+    steps: Sequence[Step], kernels: Sequence[type[Kernel]], dtype: np.dtype[Any], kept: frozenset[str], refused: Mapping[Place, str]
+) -> tuple[Stage, ...]:
     """Serve every node by the kernel of the highest rank that takes it, with as many of its followers as that kernel fuses.
 
     Args:
@@ -45,6 +48,7 @@ def choose(steps: Sequence[Step], kernels: Sequence[type[Kernel]], dtype: np.dty
         kernels: the kernels that there are.
         dtype: the element type.
         kept: arrays that are asked for, so that they must come out of a kernel.
+        refused: kernels that do not serve some nodes although they would, with the reason.
     """
     ranked: list[type[Kernel]] = [*sorted(kernels, key=lambda kernel: -kernel.rank), Reference]
     readers = Counter(source for step in steps for _, source in step.sources)
@@ -55,7 +59,7 @@ def choose(steps: Sequence[Step], kernels: Sequence[type[Kernel]], dtype: np.dty
     for step in steps:
         if step.node in done:
             continue
-        stage = _serve(_run(step, following, readers, kept), ranked, dtype, lies)
+        stage = _serve(_run(step, following, readers, kept), ranked, dtype, lies, refused)
         stages.append(stage)
         done.update(served.node for served in stage.steps)
         lies.update((array, stage.left) for _, array, _ in stage.steps[-1].outputs)
@@ -74,7 +78,7 @@ def _run(step: Step, following: Mapping[str, Step], readers: Mapping[str, int], 
     return run
 
 
-def _serve(run: Sequence[Step], ranked: Sequence[type[Kernel]], dtype: np.dtype[Any], lies: Mapping[str, MemoryLayout]) -> Stage:
+def _serve(run: Sequence[Step], ranked: Sequence[type[Kernel]], dtype: np.dtype[Any], lies: Mapping[str, MemoryLayout], refused: Mapping[Place, str]) -> Stage:
     declined: list[tuple[str, str]] = []
     ops = [step.op for step in run]
     given = next((lies.get(source, PLAIN) for name, source in run[0].sources if name in run[0].op.declaration.inputs), PLAIN)
@@ -86,7 +90,7 @@ def _serve(run: Sequence[Step], ranked: Sequence[type[Kernel]], dtype: np.dtype[
                 continue
             steps = tuple(run[:count])
             chain = _chain(steps, dtype)
-            why = kernel.unavailable() or kernel.declines(chain)
+            why = kernel.unavailable() or kernel.declines(chain) or refused.get((kernel, chain.nodes), "")
             if not why:
                 taken, left = kernel.layouts(chain, given)
                 return Stage(steps, chain, kernel(chain, taken, left), taken, left, tuple(declined))

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from ._kernel import Kernel
 from ._op import Array
 from ._parameters import Layout
 from ._plan import Plan
+from ._preparing import Preparation
 from ._program import Program
 
 CACHE = 2**21
@@ -30,30 +32,58 @@ def default_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Work:
-    """Programs for the parts of a batch, and the threads that run them.
+class Division:
+    """A batch in parts, with the plans of the parts.
 
     The same number of threads gives the same bits: which entries a part has, and the order in which parts are added
     up, follow from the size of the batch.
 
     Attributes:
         batch: its size.
+        threads: on how many threads parts are computed, at most.
         whole: the plan of the whole batch.
-        plan: the plan of the largest part.
         parts: for each thread the sizes of its parts.
+        plans: a plan for each size of a part.
     """
 
-    def __init__(self, make: Callable[[int], Plan], layout: Layout, batch: int, threads: int, pool: Callable[[], ThreadPoolExecutor]) -> None:
+    def __init__(self, make: Callable[[int], Plan], batch: int, threads: int) -> None:
         """Divide a batch; `make` plans for a part of a given size."""
         whole = self.whole = make(batch)
         self.batch = batch
+        self.threads = threads
         self.parts = divide(batch, per_entry(whole), threads) if whole.apart and batch > 1 else ((batch,),)
-        self.plan = whole if self.parts == ((batch,),) else make(max(map(max, self.parts)))
-        self._threads = threads
+        sizes = sorted({size for mine in self.parts for size in mine}, reverse=True)
+        self.plans = {size: whole if size == batch else make(size) for size in sizes}
+
+    @property
+    def waiting(self) -> list[Kernel]:
+        """The kernels that have to be prepared."""
+        return [stage.kernel for plan in self.plans.values() for stage in plan.stages if not stage.kernel.ready()]
+
+
+class Work:
+    """Programs for the parts of a batch, and the threads that run them.
+
+    Attributes:
+        batch: its size.
+        whole: the plan of the whole batch.
+        plan: the plan of the largest part.
+        parts: for each thread the sizes of its parts.
+        until: what is being prepared, so that this work is done by others until then; None if nothing is.
+    """
+
+    def __init__(self, division: Division, layout: Layout, pool: Callable[[], ThreadPoolExecutor], until: Preparation | None = None) -> None:
+        """Make the programs."""
+        whole = self.whole = division.whole
+        self.batch = division.batch
+        self.parts = division.parts
+        self.plan = next(iter(division.plans.values()))
+        self.until = until
+        self._threads = division.threads
         self._pool = pool
         self._programs: list[list[Program]] = []
         for sizes in self.parts:
-            mine = {size: Program(self.plan if size == self.plan.batch else make(size), layout) for size in sorted(set(sizes), reverse=True)}
+            mine = {size: Program(division.plans[size], layout) for size in sorted(set(sizes), reverse=True)}
             self._programs.append([mine[size] for size in sizes])
         ends = list(accumulate((size for sizes in self.parts for size in sizes), initial=0))
         spans = iter([slice(*pair) for pair in pairwise(ends)])
@@ -127,16 +157,23 @@ class Work:
                 return [run(0)]
         with _alone():
             # In this thread's context, where settings of NumPy are.
-            others: list[Future[Any]] = [self._pool().submit(copy_context().run, run, worker) for worker in range(1, len(self.parts))]
+            others: list[Future[Any]] = []
+            alone: range = range(0)
+            try:
+                others += (self._pool().submit(copy_context().run, run, worker) for worker in range(1, len(self.parts)))
+            except RuntimeError:
+                # No further thread can be had: this one does the same work.
+                alone = range(1 + len(others), len(self.parts))
             try:
                 mine = run(0)
+                rest = [run(worker) for worker in alone]
             finally:
                 # Whatever happens, nobody works on when this returns.
                 answers = [other.exception() or other.result() for other in others]
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
-        return [mine, *answers]
+        return [mine, *answers, *rest]
 
 
 def per_entry(plan: Plan) -> float:

@@ -22,6 +22,7 @@ from .._optimizer import Optimizer
 from .._param import Initialiser
 from .._parameters import Layout, Parameters, check_initial
 from .._plan import Plan
+from .._preparing import tell
 from ._history import Epoch, Evaluation, History, State
 from ._rates import Decay, Rate, Schedule, rate_at
 
@@ -40,7 +41,8 @@ class Trainer:
     training (section 4.1). The last batch of an epoch has what is left.
 
     Everything random follows from `seed`: the first parameters, the order of the examples, the random numbers of dropout. The
-    same seed gives the same history, bit for bit, on one machine.
+    same seed gives the same history, bit for bit, on one machine with the same threads and kernels: where kernels have
+    to be compiled, which takes up to half a minute once, the first step waits for them, and says so on stderr.
 
     Attributes:
         graph: the network, with a loss.
@@ -86,11 +88,11 @@ class Trainer:
 
     @cached_property
     def _executor(self) -> Executor:
-        return Executor(self.graph)
+        return Executor(self.graph, wait=tell)
 
     @cached_property
     def _evaluator(self) -> Executor:
-        return Executor(self.graph.for_evaluation(self.replacements))
+        return Executor(self.graph.for_evaluation(self.replacements), wait=tell)
 
     @cached_property
     def _drawn(self) -> tuple[str, ...]:

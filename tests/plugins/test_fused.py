@@ -14,7 +14,7 @@ import pytest
 
 from cnnframe import Activation, Links
 from cnnframe_plugins import SGD, Conv, ConvLinked, Dense, Flatten, Identity, LeakyReLU, Logistic, MaxPool, MeanPool, ReLU, ScaledTanh, Softplus, Subsample
-from cnnframe_plugins.fused import CacheWarning, Declined, Layout, Stage, Update, _cache, _compiler, _functions, join, unavailable, why_not
+from cnnframe_plugins.fused import CacheWarning, Declined, Layout, Stage, Update, _cache, _compiler, _functions, unavailable, why_not
 from cnnframe_plugins.fused import compile as compile_stage
 from cnnframe_plugins.fused._simd import width
 
@@ -47,8 +47,8 @@ class Case:
     border: int = 0
     mode: str = ""
 
-    def stage(self, threads=1):
-        return Stage(self.ops, self.shape, self.dtype, threads, self.dx, self.border, self.mode)
+    def stage(self):
+        return Stage(self.ops, self.shape, self.dtype, self.dx, self.border, self.mode)
 
 
 CASES = {
@@ -112,9 +112,9 @@ def drawn(case, seed=0):
     return draw(case.shape), {name: draw(shape) for name, shape in params.items()}, draw(out)
 
 
-def fused(case, x, params, dy, threads=1):
+def fused(case, x, params, dy):
     """The same as `chained` by a kernel, in buffers full of NaN."""
-    kernel = compile_stage(case.stage(threads))
+    kernel = compile_stage(case.stage())
 
     def room(size):
         return np.full(size, np.nan, case.dtype)
@@ -160,8 +160,7 @@ def test_vectors_across_the_batch_compute_what_the_chain_computes(name):
     exact = params if case.exact else {key: value.astype(np.float64) for key, value in params.items()}
     expected = chained(case.ops, wide[0], exact, wide[1])
     assert compile_stage(case.stage()).input_layout.kind == "lanes"
-    for threads in (1, 2):
-        compare(case, fused(case, x, params, dy, threads), expected)
+    compare(case, fused(case, x, params, dy), expected)
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -179,8 +178,7 @@ def test_vectors_across_maps_compute_what_the_chain_computes(name):
     case = WIDE[name]
     x, params, dy = drawn(case)
     expected = chained(case.ops, x, params, dy)
-    for threads in (1, 2):
-        compare(case, fused(case, x, params, dy, threads), expected)
+    compare(case, fused(case, x, params, dy), expected)
 
 
 def test_a_border_is_written_and_none_is_read():
@@ -198,15 +196,14 @@ def test_a_border_is_written_and_none_is_read():
     assert not whole.any()
 
 
-def test_the_same_threads_give_the_same_bits():
+def test_a_kernel_gives_the_same_bits_again():
     case = CASES["links subsample tanh"]
     x, params, dy = drawn(case)
-    for threads in (1, 2):
-        first = fused(case, x, params, dy, threads)
-        for _ in range(3):
-            again = fused(case, x, params, dy, threads)
-            assert all(np.array_equal(first[2][name], again[2][name]) for name in params)
-            assert np.array_equal(first[0], again[0]) and np.array_equal(first[1], again[1])
+    first = fused(case, x, params, dy)
+    for _ in range(3):
+        again = fused(case, x, params, dy)
+        assert all(np.array_equal(first[2][name], again[2][name]) for name in params)
+        assert np.array_equal(first[0], again[0]) and np.array_equal(first[1], again[1])
 
 
 def test_a_nan_and_an_infinity_stay_in_their_sample():
@@ -218,38 +215,6 @@ def test_a_nan_and_an_infinity_stay_in_their_sample():
     got, _, _ = fused(case, x, params, dy)
     np.testing.assert_array_equal(got, want)
     assert np.isfinite(got[[i for i in range(11) if i not in (2, 10)]]).all()
-
-
-def test_stages_join_into_one_run():
-    first, second = Case((Conv(3, 3), ReLU(), MeanPool(2, 2)), (11, 2, 7, 8)), Case((Flatten(), Dense(4)), (11, 3, 2, 3))
-    x, params, _ = drawn(first)
-    _, more, dy = drawn(second)
-    a, b = (compile_stage(Stage(case.ops, case.shape, "float32", 2, dx)) for case, dx in ((first, False), (second, True)))
-    layout = a.input_layout
-    assert layout == b.input_layout
-    buffers = {"x": (11, 2, 7, 8), "h": (11, 3, 2, 3), "y": (11, 4), "dy": (11, 4), "dh": (11, 3, 2, 3)}
-    flat = {name: np.full(layout.size(shape), np.nan, np.float32) for name, shape in buffers.items()}
-    saved = [np.full(kernel.saved, np.nan, np.float32) for kernel in (a, b)]
-    scratch = np.full(max(a.scratch, b.scratch), np.nan, np.float32)
-    layout.pack(x, flat["x"])
-    layout.pack(dy, flat["dy"], gradient=True)
-    forward = join(a.bind_forward(flat["x"], params, flat["h"], saved[0], scratch), b.bind_forward(flat["h"], more, flat["y"], saved[1], scratch))
-    gradients = [{name: np.empty_like(value) for name, value in given.items()} for given in (params, more)]
-    backward = join(
-        b.bind_backward(flat["dy"], flat["h"], flat["y"], more, saved[1], flat["dh"], gradients[1], scratch),
-        a.bind_backward(flat["dh"], flat["x"], flat["h"], params, saved[0], None, gradients[0], scratch),
-    )
-    for _ in range(2):
-        forward()
-        backward()
-    shifted = {f"{int(name[0]) + 3}{name[1:]}": value for name, value in more.items()}
-    want, _, expected = chained((*first.ops, *second.ops), x, params | shifted, dy)
-    got = np.empty_like(dy)
-    layout.unpack(flat["y"], got)
-    np.testing.assert_array_equal(got, want)
-    for name, value in params.items():
-        np.testing.assert_array_equal(gradients[0][name], expected[name], err_msg=f"{name} {value.shape}")
-    np.testing.assert_array_equal(gradients[1]["1.W"], expected["4.W"])
 
 
 def test_what_is_not_supported_is_declined_with_a_reason():

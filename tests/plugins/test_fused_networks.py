@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_gradients_are_those_of_the_reference(name):
     params = cf.Parameters.initialise(graph, seed=1, dtype=np.float64)
     rng = np.random.default_rng(0)
     arrays = {key: rng.normal(size=shape) for key, shape in graph.shapes(batch).items() if key in graph.inputs}
-    fused, plain = cf.Executor(graph, threads=2), cf.Executor(graph, kernels=(), threads=1)
+    fused, plain = cf.Executor(graph, threads=2, wait=True), cf.Executor(graph, kernels=(), threads=1)
     text = fused.plan(params, wanted_inputs=["x"], **arrays).describe()
     assert text.count("fused") >= 2, text
     one, other = (run.gradients(params, wanted_inputs=["x"], **arrays) for run in (fused, plain))
@@ -49,11 +50,110 @@ def test_gradients_are_those_of_the_reference(name):
     assert np.array_equal(again.parameters.vector, one.parameters.vector)
 
 
+SMALL = cf.Graph.chain(make("dense", units=3), make("relu"), inputs="n 2", loss=make("squared_error"))
+ARRAYS = {"x": np.arange(6.0).reshape(3, 2), "t": np.ones((3, 3))}
+
+
+def answers(run):
+    """Loss, gradients and what the plan says."""
+    params = cf.Parameters.initialise(SMALL, seed=1, dtype=np.float64)
+    found = run.gradients(params, **ARRAYS)
+    return found.loss, found.parameters.vector.tolist(), run.plan(params, **ARRAYS).describe()
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """No kernels in this process or on disk."""
+    from cnnframe_plugins.fused import _compiler, _layout, _stage
+
+    def forget():
+        _compiler._loaded.clear()
+        _compiler._checked.clear()
+        for kept in (_stage._text, _stage._compiled, _layout._kernels):
+            kept.cache_clear()
+
+    monkeypatch.setenv("CNNFRAME_CACHE", str(tmp_path / "kernels"))
+    forget()
+    yield forget
+    forget()
+
+
+@needs_numba
+def test_numpy_serves_at_once_and_machine_code_when_it_is_there(fresh):
+    run = cf.Executor(SMALL)
+    loss, gradients, text = answers(run)
+    assert (loss, gradients) == answers(cf.Executor(SMALL, kernels=NUMPY))[:2]
+    assert "fused: 1 kernel is being compiled; until then others serve" in text
+    run.work(cf.Parameters.initialise(SMALL, dtype=np.float64), **ARRAYS).until.wait()
+    after = answers(run)
+    assert "fused" in after[2] and "being compiled" not in after[2]
+    assert np.allclose(after[1], gradients, rtol=1e-12)
+    fresh()
+    # Another process finds them on disk, and is served by them from the first answer on.
+    assert answers(cf.Executor(SMALL)) == after
+
+
+@needs_numba
+def test_entries_that_are_broken_and_folders_that_cannot_be_written_are_no_obstacle(fresh, tmp_path, monkeypatch):
+    want = answers(cf.Executor(SMALL, wait=True))
+    for path in (tmp_path / "kernels").iterdir():
+        path.write_bytes(path.read_bytes()[:-9])
+    fresh()
+    assert answers(cf.Executor(SMALL, wait=True)) == want
+    fresh()
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("CNNFRAME_CACHE", str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="compiled kernels cannot be kept in .*file") as caught:
+        assert answers(cf.Executor(SMALL, wait=True)) == want
+    assert len(caught) == 1
+
+
+@needs_numba
+def test_where_no_process_can_be_started_this_one_compiles(fresh, monkeypatch):
+    from cnnframe_plugins.fused import _worker
+
+    def refused(*_args, **_options):
+        raise OSError("too many processes")
+
+    monkeypatch.setattr(_worker, "_idle", [])
+    monkeypatch.setattr(_worker.subprocess, "Popen", refused)
+    assert "fused" in answers(cf.Executor(SMALL, wait=True))[2]
+
+
+@needs_numba
+def test_a_compiler_that_dies_leaves_the_work_to_numpy_and_one_line_says_so(fresh, monkeypatch):
+    from cnnframe_plugins.fused import _worker
+
+    dies = "import sys; from cnnframe_plugins.fused._worker import _send; _send(sys.stdout.buffer, b''); sys.stdin.buffer.read(1); sys.exit(7)"
+    monkeypatch.setattr(_worker, "_idle", [])
+    monkeypatch.setattr(_worker, "_START", f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); {dies}")
+    loss, gradients, text = answers(cf.Executor(SMALL, wait=True))
+    assert (loss, gradients) == answers(cf.Executor(SMALL, kernels=NUMPY))[:2]
+    (line,) = [line for line in text.splitlines() if "fused" in line]
+    assert line.startswith("fused does not serve stage") and line.endswith("the process that compiled it ended with exit code 7")
+
+
+@needs_numba
+def test_an_old_numba_and_none_are_named(fresh, monkeypatch):
+    from cnnframe_plugins.fused import _compiler
+
+    _compiler.missing.cache_clear()
+    try:
+        monkeypatch.setattr(_compiler, "version", lambda _: "0.59.1")
+        assert "fused does not serve stage 1: Numba 0.59.1 is older than 0.61; install cnnframe[fast]" in answers(cf.Executor(SMALL))[2]
+        _compiler.missing.cache_clear()
+        monkeypatch.setitem(sys.modules, "llvmlite", None)
+        assert "Numba is not installed" in answers(cf.Executor(SMALL))[2]
+    finally:
+        monkeypatch.undo()
+        _compiler.missing.cache_clear()
+
+
 @needs_numba
 def test_what_is_declined_says_why_and_numpy_serves():
     deep = cf.Graph.chain(make("conv", maps=2, size=2, dims=3), make("flatten", dims=3), inputs="n 1 3 3 3")
     x = np.zeros((2, 1, 3, 3, 3))
-    text = cf.Executor(deep).plan(cf.Parameters.initialise(deep, dtype=np.float64), x=x).describe()
+    text = cf.Executor(deep, wait=True).plan(cf.Parameters.initialise(deep, dtype=np.float64), x=x).describe()
     assert "numpy_conv" in text and "fused does not serve stage 1: convolutions of 1 and 2 dimensions" in text
 
 

@@ -2,7 +2,7 @@
 
 A planner describes a stage, asks whether there is a kernel, and compiles it:
 
-    stage = Stage((conv, tanh, subsample, tanh), shape=(64, 1, 32, 32), threads=2, dx=False)
+    stage = Stage((conv, tanh, subsample, tanh), shape=(64, 1, 32, 32), dx=False)
     if why_not(stage.ops, stage.shape, stage.dtype) is None:
         kernel = compile(stage)
 
@@ -19,17 +19,14 @@ need no zeros and no alignment, `scratch` may be shared by all stages, and `save
 writes zeros there, and a stage's dx may feed the dy of the one before as it is.
 
 Buffers that stay the same are bound once: `bind_forward` and `bind_backward` return a `Run`, a call of which costs a
-microsecond or two; `join` makes one run, with one start and end of the threads, of stages that follow each other in
-one layout, which must all be given the same `scratch`, as long as the longest wants it. Blocks of samples are shared
-among `threads`; each sums gradients of its own, which are added in a fixed order: the same bits for the same number
-of threads. There is one pool; keep BLAS at one thread beside it.
+microsecond or two and holds no lock of the interpreter. Nothing here has threads: who calls shares a batch among its own.
 
 Vectors go across the batch ("lanes"), for a few samples across columns ("rows"; arrays as NumPy has them), and for
 many output maps across the maps ("maps"). There a stage reads its input between borders of zeros as wide as its
 padding, and writes around its output the `border` of zeros that the next stage's padding asks for; an array that is
 packed by hand needs zeros first.
 
-Nothing is imported that compiles until a kernel has to be compiled.
+Nothing that compiles is imported: kernels are compiled in processes of their own, and only where none can be started, in this one.
 """
 
 from __future__ import annotations
@@ -39,7 +36,7 @@ from ._compiler import KernelError, unavailable
 from ._geometry import Declined
 from ._kernel import FusedKernel
 from ._layout import PLAIN, Layout
-from ._pool import Run, join
+from ._run import Run
 from ._stage import Compiled, Stage, compile_stage, why_not
 from ._update import Update
 
@@ -56,7 +53,6 @@ __all__ = [
     "Stage",
     "Update",
     "compile",
-    "join",
     "unavailable",
     "why_not",
 ]

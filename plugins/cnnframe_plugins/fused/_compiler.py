@@ -1,11 +1,13 @@
 """From source text to machine code that can be called: Numba compiles it once, and the object code is kept.
 
 A module of generated source defines kernels, functions `name(table, first, last)` of three integers, the address of a
-table and a range. Where its code is in the cache, Numba is not even imported.
+table and a range. It is compiled in a process of its own, or here where none can be started; where its code is in the
+cache, Numba is imported in neither.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import importlib.util
 import json
@@ -14,10 +16,12 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from . import _cache
+from . import _cache, _worker
 from ._simd import features
 
 Native = Callable[[int, int, int], None]
@@ -54,9 +58,35 @@ class Kernel:
         self.call(_RESULT, _RESULT + 8, table, first, last)
 
 
-_lock = threading.RLock()
+_making: dict[str, threading.Lock] = {}
 _loaded: dict[str, Mapping[str, Kernel]] = {}
 _engines: list[Any] = []
+_here = threading.Lock()
+_loading = threading.Lock()
+
+
+def results() -> tuple[int, int]:
+    """Where the call of a kernel puts its result and exception, of which it has none."""
+    return _RESULT, _RESULT + 8
+
+
+def _source(body: str, dtype: str, lanes: int) -> str:
+    return HEAD.format(dtype=dtype, lanes=lanes) + body
+
+
+def fetch(body: str, dtype: str, lanes: int) -> bool:
+    """Load the kernels of a source text if they are on disk; whether they are loaded."""
+    name = _cache.key(_source(body, dtype, lanes))
+    lock = _making.setdefault(name, threading.Lock())
+    if name not in _loaded and lock.acquire(blocking=False):
+        # Whoever has it compiles them.
+        try:
+            found = _fetched(name)
+            if found is not None:
+                _loaded[name] = found
+        finally:
+            lock.release()
+    return name in _loaded
 
 
 def build(body: str, names: tuple[str, ...], dtype: str, lanes: int) -> Mapping[str, Kernel]:
@@ -65,15 +95,12 @@ def build(body: str, names: tuple[str, ...], dtype: str, lanes: int) -> Mapping[
     Raises:
         KernelError: it cannot be compiled or loaded.
     """
-    source = HEAD.format(dtype=dtype, lanes=lanes) + body
+    source = _source(body, dtype, lanes)
     name = _cache.key(source)
-    with _lock:
+    # Two threads compile two sources, but none twice.
+    with _making.setdefault(name, threading.Lock()):
         if name not in _loaded:
-            kept = _cache.read(name)
-            try:
-                found = _load(kept) if kept is not None else None
-            except (RuntimeError, ValueError, KeyError):
-                found = None
+            found = _fetched(name)
             if found is None:
                 made = _compile(source, names, name)
                 found = _load(made)
@@ -82,7 +109,44 @@ def build(body: str, names: tuple[str, ...], dtype: str, lanes: int) -> Mapping[
     return _loaded[name]
 
 
+def _fetched(name: str) -> Mapping[str, Kernel] | None:
+    code = _cache.read(name)
+    try:
+        return _load(code) if code is not None else None
+    except (KernelError, RuntimeError, ValueError, KeyError):
+        return None
+
+
 def _compile(source: str, names: tuple[str, ...], digest: str) -> bytes:
+    """Object code, from a process that compiles, or made here if there can be none."""
+    try:
+        good, found = _worker.compiled(source, names, digest)
+    except _worker.NoWorkerError:
+        with _here:
+            return machine_code(source, names, digest)
+    if not good:
+        raise KernelError(found.decode())
+    return found
+
+
+@atexit.register
+def _finish() -> None:
+    """The program does not end while a thread of it is in the compiler."""
+    _here.acquire()
+
+
+def _forget() -> None:
+    """In a forked child nobody compiles."""
+    global _here, _loading, _checking  # threads of the parent may have held them
+    _making.clear()
+    _here, _loading, _checking = threading.Lock(), threading.Lock(), threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def machine_code(source: str, names: tuple[str, ...], digest: str) -> bytes:
     """Object code of all kernels, each with its symbol, as one block of bytes."""
     try:
         import numba
@@ -148,8 +212,12 @@ def _load(code: bytes) -> Mapping[str, Kernel]:
 
     size = int.from_bytes(code[:4], "little")
     head = json.loads(code[4 : 4 + size])
+    with _loading:
+        return _linked(llvm, head, code, 4 + size)
+
+
+def _linked(llvm: Any, head: Any, code: bytes, start: int) -> Mapping[str, Kernel]:
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
-    start = 4 + size
     for length in head["sizes"]:
         engine.add_object_file(llvm.ObjectFileRef.from_data(code[start : start + length]))
         start += length
@@ -165,22 +233,46 @@ def _load(code: bytes) -> Mapping[str, Kernel]:
     return found
 
 
-def unavailable() -> str | None:
-    """Why no kernels can be compiled or run here; None if they can.
+LEAST: Final = (0, 61)
+"""The oldest Numba whose internal interfaces are those that are used."""
 
-    A small kernel is compiled, or fetched, and its results are checked: Numba's internal interfaces may have changed.
-    """
-    return _reason()
+
+@cache
+def missing() -> str | None:
+    """What is missing for kernels to be compiled or run here; None if nothing is."""
+    try:
+        import llvmlite  # noqa: F401 # whether it is there is the question
+
+        found = version("numba")
+    except (ImportError, PackageNotFoundError) as error:
+        return f"Numba is not installed ({error}); install cnnframe[fast]"
+    if tuple(int(part) for part in found.split(".")[:2] if part.isdigit()) < LEAST:
+        return f"Numba {found} is older than {'.'.join(map(str, LEAST))}; install cnnframe[fast]"
+    if "sse2" in features() and "fma" not in features():
+        return "this CPU has no fused multiply-add, without which generated kernels are slow"
+    return None
+
+
+def unavailable() -> str | None:
+    """Why no kernels can be compiled or run here; None if they can, or if `check` has still to find out."""
+    return missing() or (_checked[0] if _checked else None)
 
 
 _checked: list[str | None] = []
+_checking = threading.Lock()
 
 
-def _reason() -> str | None:
-    with _lock:
+def check() -> str | None:
+    """Compile, or fetch, a small kernel and look at its results, once: Numba's internal interfaces may have changed."""
+    with _checking:
         if not _checked:
-            _checked.append(_self_test())
+            _checked.append(missing() or _self_test())
         return _checked[0]
+
+
+def checked() -> bool:
+    """Whether `check` has been through, or would be at once."""
+    return bool(_checked) or missing() is not None or fetch(TEST, "float64", 4)
 
 
 TEST: Final = """
@@ -197,12 +289,6 @@ def check(table, first, last):
 
 
 def _self_test() -> str | None:
-    try:
-        import llvmlite  # noqa: F401 # whether it is there is the question
-    except ImportError as error:
-        return f"Numba is not installed ({error}); install cnnframe[fast]"
-    if "sse2" in features() and "fma" not in features():
-        return "this CPU has no fused multiply-add, without which generated kernels are slow"
     try:
         import numpy as np
 

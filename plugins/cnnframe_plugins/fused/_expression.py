@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -52,24 +51,45 @@ class Source:
         return "\n".join(lines)
 
 
+_sources: dict[tuple[Activation, str], Source | NotSaid] = {}
+
+
 def activation_source(activation: Activation, dtype: str) -> Source:
     """Read an activation's `expr`, and its `derivative` where it states one.
 
     Raises:
         NotSaid: it holds something that has no vector source.
     """
-    return _source(activation, dtype)
+    found = known_source(activation, dtype)
+    if found is None:
+        name, _ = _known.recall(activation, dtype)
+        try:
+            found = _read(activation, dtype)
+        except NotSaid as error:
+            _sources[activation, dtype] = error
+            raise
+        _sources[activation, dtype] = found
+        if name is not None:
+            plain = {"value": found.value, "derivative": found.derivative, "reads": found.reads, "calls": sorted(found.calls), "identity": found.identity}
+            _known.keep(name, plain)
+    return found
 
 
-@cache
-def _source(activation: Activation, dtype: str) -> Source:
-    name, kept = _known.recall(activation, dtype)
-    if kept is not None:
-        return Source(tuple(kept["value"]), tuple(kept["derivative"]), kept["reads"], frozenset(kept["calls"]), identity=kept["identity"])
-    found = _read(activation, dtype)
-    if name is not None:
-        plain = {"value": found.value, "derivative": found.derivative, "reads": found.reads, "calls": sorted(found.calls), "identity": found.identity}
-        _known.keep(name, plain)
+def known_source(activation: Activation, dtype: str) -> Source | None:
+    """The same where it has been read before, by this process or another; None where SymPy is needed to read it.
+
+    Raises:
+        NotSaid: it holds something that has no vector source.
+    """
+    found = _sources.get((activation, dtype))
+    if found is None:
+        _, kept = _known.recall(activation, dtype)
+        if kept is None:
+            return None
+        found = Source(tuple(kept["value"]), tuple(kept["derivative"]), kept["reads"], frozenset(kept["calls"]), identity=kept["identity"])
+        _sources[activation, dtype] = found
+    if isinstance(found, NotSaid):
+        raise found
     return found
 
 

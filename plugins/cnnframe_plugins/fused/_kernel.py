@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from cnnframe import PLAIN, Activation, Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
 
@@ -11,9 +12,10 @@ from ..dense import Dense
 from ..joins import Flatten
 from ..pooling import MaxPool, MeanPool
 from ..subsample import Subsample
-from ._compiler import unavailable
+from ._compiler import KernelError, unavailable
+from ._geometry import Declined
 from ._layout import Layout
-from ._stage import Stage, compile_stage, layouts_of, why_not
+from ._stage import Compiled, Stage, compile_stage, compiled_before, layouts_of, why_not
 
 
 class Side(MemoryLayout):
@@ -81,8 +83,8 @@ class FusedKernel(Kernel):
 
     @classmethod
     def declines(cls, chain: Chain) -> str:
-        """Why no code is generated."""
-        return why_not(chain.ops, _input(chain), chain.dtype.name) or ""
+        """Why no code is generated, as far as it can be told without SymPy; `prepare` says the rest."""
+        return why_not(chain.ops, _input(chain), chain.dtype.name, hasty=True) or ""
 
     @classmethod
     def layouts(cls, chain: Chain, given: MemoryLayout) -> tuple[MemoryLayout, MemoryLayout]:  # noqa: ARG003 # it has its own
@@ -90,10 +92,22 @@ class FusedKernel(Kernel):
         taken, left = (PLAIN if layout.kind == "plain" else Side(layout) for layout in layouts_of(_stage(chain)))
         return taken, left
 
-    def __init__(self, chain: Chain, taken: MemoryLayout, left: MemoryLayout) -> None:
+    def ready(self) -> bool:
+        """Whether the code is there, in this process or on disk."""
+        return compiled_before(_stage(self.chain))
+
+    def prepare(self) -> str:
         """Compile the code, or fetch it."""
-        super().__init__(chain, taken, left)
-        self.compiled = compile_stage(_stage(chain))
+        try:
+            compile_stage(_stage(self.chain))
+        except (Declined, KernelError) as error:
+            return str(error)
+        return ""
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        """The code."""
+        return compile_stage(_stage(self.chain))
 
     def buffers(self) -> Mapping[str, Buffer]:
         """What the code asks for."""
@@ -125,4 +139,4 @@ def _input(chain: Chain) -> tuple[int, ...]:
 
 
 def _stage(chain: Chain) -> Stage:
-    return Stage(chain.ops, _input(chain), chain.dtype.name, 1, not chain.learns or "x" in chain.wanted[0])
+    return Stage(chain.ops, _input(chain), chain.dtype.name, not chain.learns or "x" in chain.wanted[0])

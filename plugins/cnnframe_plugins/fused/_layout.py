@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
 
-from ._compiler import Kernel, build
+from ._compiler import Kernel, build, fetch
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,15 @@ class Layout:
         else:
             array.reshape(self._split(array.shape))[...] = self._inner(flat, array.shape).transpose(0, 1, 4, 2, 3)
 
+    def prepare(self, dtype: str) -> None:
+        """Compile what packs and unpacks, or fetch it, if it is compiled."""
+        if self.kind == "lanes":
+            _kernels(dtype, self.lanes)
+
+    def ready(self, dtype: str) -> bool:
+        """Whether `prepare` compiles nothing."""
+        return self.kind != "lanes" or fetch(_body(self.lanes), dtype, self.lanes)
+
     def _split(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         n, maps, height, width = shape
         return n, maps // self.lanes, self.lanes, height, width
@@ -104,8 +114,13 @@ def unpack(table, first, last):
 """
 
 
+def _body(lanes: int) -> str:
+    return _SOURCE.format(lanes=lanes, zero="total(splat(0.0))")
+
+
+@cache
 def _kernels(dtype: str, lanes: int) -> Mapping[str, Kernel]:
-    return build(_SOURCE.format(lanes=lanes, zero="total(splat(0.0))"), ("pack", "unpack"), dtype, lanes)
+    return build(_body(lanes), ("pack", "unpack"), dtype, lanes)
 
 
 def _run(kernel: Kernel, array: Any, flat: Any, lanes: int, *, gradient: bool = False) -> None:

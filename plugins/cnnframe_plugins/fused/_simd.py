@@ -8,7 +8,6 @@ the source says.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
@@ -125,7 +124,7 @@ def _model(models: Any, llvm_type: Any) -> Any:
 def vectors(dtype: str, lanes: int) -> dict[str, Any]:
     """The functions that generated source calls, by name, for vectors of `lanes` entries of `dtype`."""
     kit = _Kit(dtype, lanes)
-    return {**_pointers(kit), **_parts(kit), **_memory(kit), **_arithmetic(kit), **_bits(kit), **_across(kit), **_threads(kit)}
+    return {**_pointers(kit), **_parts(kit), **_memory(kit), **_arithmetic(kit), **_bits(kit), **_across(kit)}
 
 
 def _place(b: Any, p: Any, i: Any, kind: Any) -> Any:
@@ -334,40 +333,4 @@ def _across(kit: _Kit) -> dict[str, Any]:
         "zip_high": mixed(pairs[lanes:]),
         "halves_low": mixed(joined[:half] + joined[lanes : lanes + half]),
         "halves_high": mixed(joined[half:lanes] + joined[lanes + half :]),
-    }
-
-
-def _threads(kit: _Kit) -> dict[str, Any]:
-    """What a pool of threads is made of: calls by address, and numbers at an address that threads hand each other."""
-    ir, types = kit.ir, kit.types
-    long = ir.IntType(64)
-    native = ir.FunctionType(ir.IntType(32), [ir.IntType(8).as_pointer()] * 2 + [long] * 3)
-
-    def invoke(b: Any, v: Any, _s: Any, _c: Any) -> None:
-        # A record holds a kernel's address, and its table, first and last; the two pointers are Numba's result and exception.
-        record = b.inttoptr(v[0], long.as_pointer())
-        function, *args = (b.load(b.gep(record, [long(i)])) for i in range(4))
-        with b.goto_entry_block():
-            unused = b.bitcast(b.alloca(long, 2), ir.IntType(8).as_pointer())
-        b.call(b.inttoptr(function, native.as_pointer()), [unused, b.gep(unused, [long(8)]), *args])
-
-    def cell(b: Any, address: Any) -> Any:
-        return b.inttoptr(address, long.as_pointer())
-
-    def pause(b: Any, _v: Any, _s: Any, _c: Any) -> None:
-        if features() & {"sse2"}:
-            b.call(_declared(b.module, ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause"), [])
-
-    def give_way(b: Any, _v: Any, _s: Any, _c: Any) -> None:
-        name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
-        b.call(_declared(b.module, ir.FunctionType(ir.IntType(32), []), name), [])
-
-    number = types.int64
-    return {
-        "give_way": _intrinsic(1, lambda *_: types.none(number), give_way),
-        "invoke": _intrinsic(1, lambda *_: types.none(number), invoke),
-        "acquire": _intrinsic(1, lambda *_: number(number), lambda b, v, _s, _c: b.load_atomic(cell(b, v[0]), "acquire", 8)),
-        "release": _intrinsic(2, lambda *_: types.none(number, number), lambda b, v, _s, _c: _nothing(b.store_atomic(v[1], cell(b, v[0]), "release", 8))),
-        "exchange": _intrinsic(2, lambda *_: number(number, number), lambda b, v, _s, _c: b.atomic_rmw("xchg", cell(b, v[0]), v[1], "seq_cst")),
-        "pause": _intrinsic(1, lambda *_: types.none(number), pause),
     }

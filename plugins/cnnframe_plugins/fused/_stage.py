@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any, Final
 
 import numpy as np
 
+from cnnframe import Activation
+
 from . import _simd
 from ._backward import backward_source
-from ._compiler import Kernel, build, unavailable
+from ._compiler import Kernel, build, check, checked, fetch, unavailable
 from ._dense import Products, dense_source
-from ._expression import NotSaid, Source, activation_source
+from ._expression import NotSaid, Source, activation_source, known_source
 from ._forward import forward_source
 from ._functions import source as functions_source
 from ._geometry import DTYPES, Chain, Declined, read
 from ._layout import PLAIN, Layout, address
 from ._loops import PLACES, Loops, at
-from ._pool import Call, Run
+from ._run import Run
 from ._wide import why_not_wide, wide_source
 
 FEW: Final = 8
@@ -38,7 +40,6 @@ class Stage:
         ops: the operations in their order: [flatten], a convolution or dense layer, [activation], [pooling, [activation]].
         shape: of the input, with the batch first.
         dtype: "float32" or "float64".
-        threads: how many threads share the blocks, each with sums of its own.
         dx: whether the gradient of the input is wanted.
         border: rows and columns of zeros around the output that the next stage wants, where maps lie side by side.
         mode: where vectors go: "lanes" across the batch, "rows" across columns, "maps" across maps; chosen if empty.
@@ -47,18 +48,20 @@ class Stage:
     ops: tuple[Any, ...]
     shape: tuple[int, ...]
     dtype: str = "float32"
-    threads: int = 1
     dx: bool = True
     border: int = 0
     mode: str = ""
 
 
-def why_not(ops: tuple[Any, ...], shape: tuple[int, ...], dtype: str) -> str | None:
-    """Why no kernel can be generated for these operations; None if one can."""
+def why_not(ops: tuple[Any, ...], shape: tuple[int, ...], dtype: str, *, hasty: bool = False) -> str | None:
+    """Why no kernel can be generated for these operations; None if one can.
+
+    In haste, activations that have not been read yet, for which SymPy is needed, are passed over.
+    """
     if reason := unavailable():
         return reason
     try:
-        _loops(Stage(tuple(ops), tuple(shape), dtype))
+        _loops(Stage(tuple(ops), tuple(shape), dtype), known_source if hasty else activation_source)
     except (Declined, NotSaid) as error:
         return str(error)
     return None
@@ -71,15 +74,15 @@ def _hashable(stage: Stage) -> None:
         raise Declined(f"operations must be hashable, to be found again: {error}") from error
 
 
-def _loops(stage: Stage) -> Loops | Products:
+def _loops(stage: Stage, source: Callable[[Activation, str], Source | None] = activation_source) -> Loops | Products:
     _hashable(stage)
     if stage.dtype not in DTYPES:
         raise Declined(f"kernels are generated for {' and '.join(DTYPES)}; got {stage.dtype}")
     chain = read(stage.ops, stage.shape)
     if chain.batch < 1:
         raise Declined("an empty batch")
-    first = activation_source(chain.first, stage.dtype) if chain.first else None
-    second = activation_source(chain.second, stage.dtype) if chain.second else None
+    first = source(chain.first, stage.dtype) if chain.first else None
+    second = source(chain.second, stage.dtype) if chain.second else None
     if chain.linear.covers and chain.pool is None:
         if stage.border:
             raise Declined("only maps that lie side by side have a border")
@@ -118,7 +121,6 @@ class Compiled:
         output: the shape of the output.
         saved: how many numbers `forward` keeps for `backward`.
         scratch: how many numbers either needs while it runs; a longer array is as good.
-        shards: among how many threads the blocks are shared.
     """
 
     stage: Stage
@@ -129,12 +131,6 @@ class Compiled:
     output: tuple[int, ...]
     saved: int
     scratch: int
-    shards: int
-
-    @property
-    def sums(self) -> int:
-        """How many numbers the gradients of all shards but the first take."""
-        return (self.shards - 1) * sum(self.parameters.values())
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -153,88 +149,42 @@ class Compiled:
 
     def bind_forward(self, x: Any, params: Mapping[str, Any], y: Any, saved: Any, scratch: Any) -> Run:
         """Settle the buffers; the result runs `forward` on them as often as it is called."""
-        given = {"x": x, "y": y, "saved": saved, **self._named(params, "")}
-        self._check(given, scratch)
-        tables = self._tables(given, scratch)
-        return Run(self._shared("forward", tables), (), (tables, *given.values(), scratch, self._links))
+        given = {"x": x, "y": y, "saved": saved, "scratch": scratch, **self._named(params, "")}
+        return self._bound("forward", given)
 
-    def bind_backward(
-        self,
-        dy: Any,
-        x: Any,
-        y: Any,
-        params: Mapping[str, Any],
-        saved: Any,
-        dx: Any | None,
-        dparams: Mapping[str, Any],
-        scratch: Any,
-        sums: Any | None = None,
-    ) -> Run:
-        """Settle the buffers; the result runs `backward` on them as often as it is called.
-
-        Shards but the first sum into `sums`, which must stay untouched until the run, or the join it goes into, has
-        ended; where it is left out, the run has its own.
-        """
-        gradients = self._named(dparams, "d")
-        given = {"x": x, "y": y, "saved": saved, "dy": dy, **self._named(params, ""), **gradients}
-        given["sums"] = np.empty(self.sums, self.stage.dtype) if sums is None else sums
+    def bind_backward(self, dy: Any, x: Any, y: Any, params: Mapping[str, Any], saved: Any, dx: Any | None, dparams: Mapping[str, Any], scratch: Any) -> Run:
+        """Settle the buffers; the result runs `backward` on them as often as it is called."""
+        given = {"x": x, "y": y, "saved": saved, "dy": dy, "scratch": scratch, **self._named(params, ""), **self._named(dparams, "d")}
         if self.stage.dx:
             given["dx"] = dx
-        self._check(given, scratch)
-        tables = self._tables(given, scratch)
-        held = (tables, *given.values(), scratch, self._links)
-        if self.shards == 1:
-            return Run(self._shared("backward", tables), (), held)
-        # The first shard sums where the gradients go; those of the others are added in their order.
-        size, start, each = np.dtype(self.stage.dtype).itemsize, address(given["sums"]), sum(self.parameters.values())
-        rows, offset = [], 0
-        for name, array in gradients.items():
-            tables[1:, at(name)] = [start + (shard * each + offset) * size for shard in range(self.shards - 1)]
-            rows.append((address(array), start + offset * size, array.size, each, self.shards - 1))
-            offset += array.size
-        added = np.array(rows, np.int64)
-        after = ((_adder(self.stage.dtype, self.loops.lanes), address(added), 0, len(rows)),)
-        return Run(self._shared("backward", tables), after, (*held, added))
+        return self._bound("backward", given)
+
+    def _bound(self, name: str, given: Mapping[str, Any]) -> Run:
+        self._check(given)
+        table = np.zeros(len(PLACES), np.int64)
+        for place in PLACES:
+            if place in given:
+                table[at(place)] = address(given[place])
+        table[at("links")] = address(self._links)
+        return Run(self.kernels[name], address(table), _blocks(self.loops), (table, *given.values(), self._links))
 
     def _named(self, params: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         return {f"{prefix}{place}": params[name] for place, name in zip(("k", "b", "beta", "shift"), self.loops.chain.names, strict=True) if name}
 
-    def _check(self, given: Mapping[str, Any], scratch: Any) -> None:
+    def _check(self, given: Mapping[str, Any]) -> None:
+        linear = self.loops.linear
         sizes = {
             "x": self.input_layout.size(self.stage.shape),
             "y": self.output_layout.size(self.output),
             "saved": self.saved,
             "scratch": self.scratch,
-            "sums": self.sums,
-            **{p: n for places in (("k", "b", "beta", "shift"), ("dk", "db", "dbeta", "dshift")) for p, n in zip(places, self._sizes, strict=True)},
+            **dict.fromkeys(("k", "dk"), linear.weights),
+            **dict.fromkeys(("b", "beta", "shift", "db", "dbeta", "dshift"), linear.maps),
         }
         sizes |= {"dx": sizes["x"], "dy": sizes["y"]}
-        for name, array in {**given, "scratch": scratch}.items():
+        for name, array in given.items():
             if not isinstance(array, np.ndarray) or array.dtype != self.stage.dtype or not array.flags.c_contiguous or array.size < sizes[name]:
                 raise ValueError(f"a stage's {name} must be a contiguous array of {self.stage.dtype} with {sizes[name]} entries or more")
-
-    @property
-    def _sizes(self) -> tuple[int, int, int, int]:
-        linear = self.loops.linear
-        return linear.weights, linear.maps, linear.maps, linear.maps
-
-    def _tables(self, given: Mapping[str, Any], scratch: Any) -> Any:
-        """A table of addresses for each shard."""
-        tables = np.zeros((self.shards, len(PLACES)), np.int64)
-        for name in PLACES:
-            if name in given:
-                tables[:, at(name)] = address(given[name])
-        # Each shard has its part of the scratch, whatever the stage: joined stages do not wait for each other.
-        part = scratch.size // self.shards // 16 * 16
-        tables[:, at("scratch")] = address(scratch) + np.arange(self.shards) * part * np.dtype(self.stage.dtype).itemsize
-        tables[:, at("links")] = address(self._links)
-        return tables
-
-    def _shared(self, name: str, tables: Any) -> tuple[tuple[Call, ...], ...]:
-        blocks = _blocks(self.loops)
-        start, row = address(tables), tables.strides[0]
-        cuts = [shard * blocks // self.shards for shard in range(self.shards + 1)]
-        return tuple(((self.kernels[name], start + shard * row, cuts[shard], cuts[shard + 1]),) for shard in range(self.shards))
 
     @cached_property
     def _links(self) -> Any:
@@ -251,31 +201,6 @@ class Compiled:
         return np.array(numbers or [0], np.int64)
 
 
-_ADDER: Final = """
-
-def add_shards(table, first, last):
-    for row in range(first, last):
-        place = table + 40 * row
-        target, source = pointer(place, 0), pointer(place, 1)
-        count, stride, shards = number(place, 2), number(place, 3), number(place, 4)
-        whole = count - count % {lanes}
-        for i in range(0, whole, {lanes}):
-            s = load(target, i)
-            for shard in range(shards):
-                s = add(s, load(source, shard * stride + i))
-            store(target, i, s)
-        for i in range(whole, count):
-            r = get(target, i)
-            for shard in range(shards):
-                r += get(source, shard * stride + i)
-            put(target, i, r)
-"""
-
-
-def _adder(dtype: str, lanes: int) -> Kernel:
-    return build(_ADDER.format(lanes=lanes), ("add_shards",), dtype, lanes)["add_shards"]
-
-
 def compile_stage(stage: Stage) -> Compiled:
     """Generate and compile the kernels of a stage, or fetch them.
 
@@ -283,30 +208,45 @@ def compile_stage(stage: Stage) -> Compiled:
         Declined: there is none for it; `why_not` says so beforehand.
         KernelError: it cannot be compiled.
     """
-    if reason := unavailable():
+    if reason := check():
         raise Declined(reason)
     _hashable(stage)
     return _compiled(stage)
 
 
+def compiled_before(stage: Stage) -> bool:
+    """Whether `compile_stage` compiles nothing, since kernels are loaded or on disk."""
+    if not checked():
+        return False
+    if not all(known_source(op, stage.dtype) for op in stage.ops if isinstance(op, Activation)):
+        return False
+    loops, body = _text(stage)
+    return fetch(body, stage.dtype, loops.lanes) and all(layout.ready(stage.dtype) for layout in _layouts(loops, stage))
+
+
+@cache
+def _text(stage: Stage) -> tuple[Loops | Products, str]:
+    loops = _loops(stage)
+    return loops, stage_source(loops, stage.dtype)
+
+
 @cache
 def _compiled(stage: Stage) -> Compiled:
     try:
-        loops = _loops(stage)
+        loops, body = _text(stage)
     except NotSaid as error:
         raise Declined(str(error)) from error
-    body = stage_source(loops, stage.dtype)
     kernels = build(body, ("forward", "backward"), stage.dtype, loops.lanes)
-    blocks = _blocks(loops)
-    shards = max(1, min(stage.threads, blocks))
     before, after = _layouts(loops, stage)
-    private = -(-loops.scratch["end"] // 16) * 16
-    return Compiled(stage, loops, kernels, before, after, loops.chain.shape, blocks * loops.parts["end"], shards * private, shards)
+    for layout in (before, after):
+        layout.prepare(stage.dtype)
+    return Compiled(stage, loops, kernels, before, after, loops.chain.shape, _blocks(loops) * loops.parts["end"], loops.scratch["end"])
 
 
 def layouts_of(stage: Stage) -> tuple[Layout, Layout]:
     """The layouts of a stage's input and output, without compiling it; raises as `compile_stage` does."""
-    return _layouts(_loops(stage), stage)
+    # They do not depend on the activations.
+    return _layouts(_loops(stage, known_source), stage)
 
 
 def _layouts(loops: Loops | Products, stage: Stage) -> tuple[Layout, Layout]:
