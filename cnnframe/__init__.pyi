@@ -2,6 +2,7 @@
 
 from . import algebra as algebra
 from . import data as data
+from . import export as export
 from . import networks as networks
 from . import targets as targets
 from . import training as training
@@ -11,6 +12,7 @@ from ._errors import ContractError as ContractError
 from ._errors import DataError as DataError
 from ._errors import DeclarationError as DeclarationError
 from ._errors import DTypeError as DTypeError
+from ._errors import ExportError as ExportError
 from ._errors import FormulaError as FormulaError
 from ._errors import GraphError as GraphError
 from ._errors import HyperparameterError as HyperparameterError

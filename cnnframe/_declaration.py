@@ -76,6 +76,7 @@ def check(cls: type, owner: Any) -> None:
         _check_names(cls, "forward", names, ["self"])
         _check_names(cls, "formula", names, ["self", "at"])
         _check_names(cls, "claims", names, ["self", "at", "dy"])
+        _check_names(cls, "onnx", names, ["self", "build"])
     output = owner.output if isinstance(owner.output, (Mapping, property)) else {"": owner.output}
     for group, declared in {**groups, "output": output}.items():
         if isinstance(declared, Mapping):

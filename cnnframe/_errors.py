@@ -57,6 +57,10 @@ class DataError(CnnframeError, ValueError):
     """Data that cannot be trained on."""
 
 
+class ExportError(CnnframeError, ValueError):
+    """A network that cannot be written in another format, or that the written file does not agree with."""
+
+
 class RunError(CnnframeError, OSError):
     """A run's folder that cannot be written or is taken."""
 

@@ -37,6 +37,7 @@ class Op(abc.ABC):
       made from the formula, and `forward` returns, beside the output, the tuple of its arguments in declared order;
     - `formula(self, at, <arrays by name>)`, the output entry at the indices `at`, written with
       `cnnframe.algebra` for every size (a dict by output name, with `at` one too, if there are several);
+    - `onnx(self, build, <arrays by name>)`, if it likes: the same in ONNX nodes, for files that predict elsewhere;
     - `claims(self, at, dy, <arrays by name>)`, if it likes: the closed form of each gradient, as a textbook
       prints it. It returns a dict from names of inputs and parameters to the gradient's entry at the indices
       `at[name]`, or to `unproved("why")`; `dy` is the cotangent array (a dict by output name if there are several;
@@ -132,6 +133,18 @@ class Op(abc.ABC):
             GraphError: there is none without more being given, as for statistics of a batch.
         """
         return self
+
+    def onnx(self, build: Any, /, *args: Any, **arrays: Any) -> Any:  # noqa: ARG002 # overriding methods use them
+        """Return the output as ONNX nodes, added by `build.node`; None, unless overridden: then a file cannot hold this operation.
+
+        Arguments are called as those of `forward`. Parameters come as arrays, which the file will hold as they are or as the method
+        makes them; inputs and constants come as values (`cnnframe.export`). With several outputs a dict by name is returned.
+        A file is made of operations in the form that `for_evaluation` gives them.
+
+        Raises:
+            ExportError: it cannot be said, with the reason.
+        """
+        return None
 
     @cached_property
     def declaration(self) -> Declaration:
@@ -272,6 +285,12 @@ class Activation(Op):
     def formula(self, at: Any, x: Any) -> Any:
         """Return f at the entry `at`."""
         return self.expr(x[at])
+
+    def onnx(self, build: Any, /, x: Any) -> Any:
+        """Return the nodes of `expr`; see `Op.onnx`."""
+        from .export._expression import said
+
+        return said(build, self.expr, x)
 
     def derivative(self, x: Any, y: Any) -> Any:
         """Return f' as an expression of the scalars x and y = f(x); nothing is claimed of it unless overridden."""

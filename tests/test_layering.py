@@ -26,6 +26,8 @@ class Rule(NamedTuple):
 # threadpoolctl is asked for where a batch is computed on several threads: matrix products then keep to one each; tomlkit where a graph is written as TOML.
 CORE = Rule(frozenset({"cnnframe", "numpy", "pluggy"}), frozenset({"threadpoolctl", "tomlkit"}))
 RULES = {
+    "cnnframe/export/": Rule(CORE.anywhere, frozenset({"onnx", "onnxruntime", "sympy"})),
+    "cnnframe/estimators/": Rule(CORE.anywhere | {"sklearn"}),
     "cnnframe/cli/": Rule(CORE.anywhere | {"typer", "rich"}),
     "cnnframe/algebra.py": Rule(CORE.anywhere, frozenset({"sympy"})),
     "cnnframe/_sums.py": Rule(CORE.anywhere, frozenset({"sympy"})),

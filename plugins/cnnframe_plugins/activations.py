@@ -67,6 +67,10 @@ class ReLU(Activation):
         """The function of a scalar."""
         return when(x > 0, x, 0)
 
+    def onnx(self, build, x):
+        """One node."""
+        return build.node("Relu", x)
+
     def derivative(self, x, y):
         """1 where x > 0."""
         return when(x > 0, 1, 0)

@@ -150,6 +150,12 @@ class BatchNormGiven(Layer):
         """The centred entry, scaled."""
         return (x[at] - mean[at[1]]) * precision[at[1]]
 
+    def onnx(self, build, x, mean, precision):
+        """A difference and a product; the statistics are arrays of the file, or inputs of it."""
+        rows = [-1, *(1,) * self.dims]
+        mean, precision = (build.node("Reshape", values, rows) for values in (mean, precision))
+        return build.node("Mul", build.node("Sub", x, mean), precision)
+
     def claims(self, at, dy, x, mean, precision):
         """Delta times the precision."""
         return {"x": dy[at["x"]] * precision[at["x"][1]]}

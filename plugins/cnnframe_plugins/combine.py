@@ -112,6 +112,13 @@ class Combine(Layer):
         read = [v + size - 1 - e for v, size, e in zip(u, self.size, a, strict=True)]
         return b[j] + total(alpha[i, j] * x[(n, i, *read)] * k[(i, *a)], (i, x.shape[1]), *zip(a, self.size, strict=True))
 
+    def onnx(self, build, x, k, c, b):
+        """Each map with its own kernel, then a convolution of size 1 that weighs them."""
+        flipped = np.flip(k, tuple(range(1, 1 + self.dims)))[:, np.newaxis]
+        alpha = softmax(c, 0) if self.weights == "softmax" else sparsemax(c)
+        convolved = build.node("Conv", x, flipped, kernel_shape=self.size, group=len(k))
+        return build.node("Conv", convolved, alpha.T.reshape(self.maps, len(k), *(1,) * self.dims), b, kernel_shape=(1,) * self.dims)
+
     def claims(self, at, dy, x, k, c, b):
         """The rules of a convolution, weighed by alpha and summed over the output maps, and equation 10 (sections 3.1.1 and 3.3)."""
         (pattern, out), alpha = indices("pattern j"), self._alpha(c)

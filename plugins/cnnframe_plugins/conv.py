@@ -99,6 +99,10 @@ class Conv(Layer):
             where=[equal(j, group * out + m), *inside(read, x.shape[2:])],
         )
 
+    def onnx(self, build, x, k, b):
+        """A correlation, as ONNX has it, with the kernel as it lies over the map."""
+        return _said(self, build, x, _oriented(self, k), b, self.groups)
+
     def claims(self, at, dy, x, k, b):
         """conv2(delta, rot180(k), 'full'), rot180(conv2(x, rot180(delta), 'valid')) and the sum of delta, group by group (section 3.1.1)."""
         pattern, group, m, i = indices("pattern group m i")
@@ -226,6 +230,13 @@ class ConvLinked(Layer):
         """Sum over the links into the output map, by one-hot ends of each link (section 3.1)."""
         return b[at[1]] + linked_sum(self, at, x, k)
 
+    def onnx(self, build, x, k, b):
+        """A correlation with all pairs of maps, in which an absent link is a kernel of zeros."""
+        whole = np.zeros((self.maps_out, self.maps_in, *self.size), k.dtype)
+        for kernel, (i, j) in zip(_oriented(self, k), self.links.pairs, strict=True):
+            whole[j, i] = kernel
+        return _said(self, build, x, whole, b)
+
     def claims(self, at, dy, x, k, b):
         """As for `conv`, summed over the links of a map, and at the two ends of a link."""
         (pattern,), batch = indices("pattern"), x.shape[0]
@@ -236,6 +247,12 @@ class ConvLinked(Layer):
 def _oriented(op: Layer, k: Array) -> Array:
     """The kernel as it lies over the map; its own inverse."""
     return np.flip(k, tuple(range(-op.dims, 0))) if op.orientation == "convolution" else k
+
+
+def _said(op: Conv | ConvLinked, build: Any, x: Any, k: Array, b: Array, groups: int = 1) -> Any:
+    """The ONNX node of a correlation."""
+    pads = [*op.padding, *op.padding]
+    return build.node("Conv", x, k, b, kernel_shape=op.size, strides=op.stride, pads=pads, dilations=op.dilation, group=groups)
 
 
 def _window_axes(geometry: Geometry) -> list[int]:

@@ -49,6 +49,10 @@ class Dense(Layer):
         (i,) = indices("i")
         return b[unit] + total(W[unit, i] * x[n, i], (i, x.shape[1]))
 
+    def onnx(self, build, x, W, b):
+        """One matrix product."""
+        return build.node("Gemm", x, W, b, transB=1)
+
     def claims(self, at, dy, x, W, b):
         """W^T delta, delta x^T and delta; the last two sum over the batch (equations 4, 5 and 3)."""
         batch, units = dy.shape

@@ -49,6 +49,10 @@ class Flatten(Layer):
         p = indices("p", self.dims)
         return total(x[(n, i, *p)], *zip((i, *p), x.shape[1:], strict=True), where=[equal(q, _position(i, p, x.shape[2:]))])
 
+    def onnx(self, build, x):
+        """One node."""
+        return build.node("Flatten", x, axis=1)
+
     def claims(self, at, dy, x):
         """Delta at the row-major position of the entry."""
         n, i, *p = at["x"]
@@ -87,6 +91,10 @@ class Concatenate(Layer):
         first = total(a[(n, i, *u)], (i, a.shape[1]), where=[equal(m, i)])
         return first + total(b[(n, j, *u)], (j, b.shape[1]), where=[equal(m, a.shape[1] + j)])
 
+    def onnx(self, build, a, b):
+        """One node."""
+        return build.node("Concat", a, b, axis=1)
+
     def claims(self, at, dy, a, b):
         """Each input's part of delta."""
         n, j, *p = at["b"]
@@ -116,6 +124,10 @@ class Add(Layer):
     def formula(self, at, a, b):
         """The sum of the entries."""
         return a[at] + b[at]
+
+    def onnx(self, build, a, b):
+        """One node."""
+        return build.node("Add", a, b)
 
     def claims(self, at, dy, a, b):
         """Delta twice."""

@@ -66,6 +66,10 @@ class MeanPool(Layer):
         read = [stride * v + e for stride, v, e in zip(self.stride, u, a, strict=True)]
         return total(x[(n, j, *read)], *zip(a, self.size, strict=True)) / math.prod(self.size)
 
+    def onnx(self, build, x):
+        """One node; a window that does not fit is left out, as here."""
+        return build.node("AveragePool", x, kernel_shape=self.size, strides=self.stride)
+
     def claims(self, at, dy, x):
         """The sum of delta over the windows that hold the entry, divided by their area."""
         n, j, *p = at["x"]
@@ -128,6 +132,10 @@ class MaxPool(Layer):
         a = indices("a", self.dims)
         choice = self._choice(x)
         return total(choice[(n, j, *u, *a)] * x[(n, j, *self._read(u, a))], *zip(a, self.size, strict=True))
+
+    def onnx(self, build, x):
+        """One node; a window that does not fit is left out, as here."""
+        return build.node("MaxPool", x, kernel_shape=self.size, strides=self.stride)
 
     def claims(self, at, dy, x):
         """Delta of each window whose choice is the entry."""

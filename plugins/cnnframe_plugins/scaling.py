@@ -52,6 +52,11 @@ class ScaleShift(Layer):
         """The scaled and shifted entry."""
         return gain[at[1]] * x[at] + shift[at[1]]
 
+    def onnx(self, build, x, gain, shift):
+        """A product and a sum."""
+        column = (-1, *(1,) * self.dims)
+        return build.node("Add", build.node("Mul", x, gain.reshape(column)), shift.reshape(column))
+
     def claims(self, at, dy, x, gain, shift):
         """gain delta, the sum of delta o x, and the sum of delta (section 3.2.1 with d = x)."""
         (pattern,), batch = indices("pattern"), x.shape[0]
@@ -95,6 +100,10 @@ class Normalise(Layer):
     def formula(self, at, x):
         """The normalised entry."""
         return (x[at] - self.mean) / self.std
+
+    def onnx(self, build, x):
+        """A difference and a quotient."""
+        return build.node("Div", build.node("Sub", x, self.mean), self.std)
 
     def claims(self, at, dy, x):
         """Delta divided by the standard deviation."""

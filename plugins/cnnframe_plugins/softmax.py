@@ -37,6 +37,10 @@ class Softmax(Layer):
         e, Z = exponentials(x)
         return e[n, unit] / Z[n]
 
+    def onnx(self, build, x):
+        """One node."""
+        return build.node("Softmax", x, axis=1)
+
     def claims(self, at, dy, x):
         """y (dy - sum of dy y): equations 8 to 10."""
         (n, i), (k,) = at["x"], indices("k")

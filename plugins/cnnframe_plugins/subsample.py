@@ -63,6 +63,11 @@ class Subsample(Layer):
         block = [size * v + e for size, v, e in zip(self.size, p, a, strict=True)]
         return beta[j] * total(x[(n, j, *block)], *zip(a, self.size, strict=True)) + b[j]
 
+    def onnx(self, build, x, beta, b):
+        """A convolution of each map by itself, with blocks of beta side by side."""
+        blocks = np.broadcast_to(beta.reshape(-1, 1, *(1,) * self.dims), (len(beta), 1, *self.size))
+        return build.node("Conv", x, blocks, b, kernel_shape=self.size, strides=self.size, group=len(beta))
+
     def claims(self, at, dy, x, beta, b):
         """beta up(delta), the sum of delta o d with d = down(x), and the sum of delta (sections 3.1.1 and 3.2.1)."""
         (pattern,), batch = indices("pattern"), x.shape[0]
@@ -118,6 +123,11 @@ class Decimate(Layer):
         n, j, *u = at
         return x[(n, j, *(stride * v for stride, v in zip(self.stride, u, strict=True)))]
 
+    def onnx(self, build, x):
+        """A slice with steps."""
+        axes = list(range(2, 2 + self.dims))
+        return build.node("Slice", x, [0] * self.dims, [2**62] * self.dims, axes, list(self.stride))
+
     def claims(self, at, dy, x):
         """Delta with zeros between its entries, and behind them where samples are left over."""
         n, j, *p = at["x"]
@@ -157,6 +167,13 @@ class Upsample(Layer):
         u = indices("source", self.dims)
         held = [condition for size, v, w in zip(self.size, u, q, strict=True) for condition in (w >= size * v, w <= size * v + size - 1)]
         return total(x[(n, j, *u)], *zip(u, x.shape[2:], strict=True), where=held)
+
+    def onnx(self, build, x):
+        """An axis of length 1 behind each axis of the map, expanded to the block, and both made one."""
+        maps = x.shape[2:]
+        apart = build.node("Reshape", x, [0, x.shape[1], *(part for m in maps for part in (m, 1))])
+        tiled = build.node("Expand", apart, [1, 1, *(part for s in self.size for part in (1, s))])
+        return build.node("Reshape", tiled, [0, x.shape[1], *(m * s for m, s in zip(maps, self.size, strict=True))])
 
     def claims(self, at, dy, x):
         """down(delta)."""

@@ -1,0 +1,90 @@
+"""`cnnframe export`: a trained network as an ONNX file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .._errors import RunError
+from .._graph import Graph
+from .._parameters import Parameters
+from .._registry import Registry, load
+from ..export import Exported, exportable, onnx
+from ..training import RunFolder
+
+
+def export(
+    run: Annotated[Path | None, typer.Argument(help="The folder of a run, as `cnnframe train` leaves it.", show_default=False)] = None,
+    file: Annotated[Path | None, typer.Argument(help="The file to write, such as network.onnx.", show_default=False)] = None,
+    output: Annotated[list[str] | None, typer.Option(help="A node whose array the file puts out, instead of the network's output; may be repeated.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the operations that a file can hold, and why the others cannot.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write a trained network as an ONNX file.
+
+    The file predicts: it holds no loss, dropout lets everything through, and its batch may have any size. It is written once ONNX's
+    checker has read it and ONNX's evaluators, run on the same inputs as the network, agree with it within rounding.
+    """
+    registry = load()
+    if list_:
+        _list(registry, as_json)
+        return
+    if run is None or file is None:
+        raise typer.BadParameter("give the folder of a run and a file, as in: cnnframe export runs/bouvrie-1 bouvrie.onnx")
+    graph, parameters = read_run(run, registry)
+    written = onnx(graph, parameters, file, outputs=output or ())
+    if as_json:
+        typer.echo(json.dumps(_plain(written), indent=2))
+        return
+    typer.echo(f"{written.path}: {written.size:,} bytes, operator set {written.opset}")
+    for what, axes in (("input", written.inputs), ("output", written.outputs)):
+        for name, text in axes.items():
+            typer.echo(f"{what} {name}: ({', '.join(text.split())})")
+    typer.echo(f"agrees with the network within rounding: {', '.join(written.compared)}")
+
+
+def read_run(folder: Path, registry: Registry) -> tuple[Graph, Parameters]:
+    """The network of a run's folder, and its parameters.
+
+    Raises:
+        RunError: the folder is none of a run, or damaged.
+        GraphError: its network is damaged.
+        UnknownNameError: an operation of it is not installed.
+    """
+    path = folder / "network.json"
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} is not there; name the folder of a run, as `cnnframe train` leaves it") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path} does not describe a network, or is damaged: {error}; choose the folder of another run") from error
+    if not isinstance(stored, dict) or "graph" not in stored:
+        raise RunError(f"{path} does not describe a network; choose the folder of another run")
+    graph = Graph.from_dict(stored["graph"], registry)
+    return graph, RunFolder(folder).read_parameters(graph)
+
+
+def _plain(written: Exported) -> dict[str, object]:
+    return {
+        "path": str(written.path),
+        "opset": written.opset,
+        "size": written.size,
+        "inputs": dict(written.inputs),
+        "outputs": dict(written.outputs),
+        "compared": list(written.compared),
+        "difference": written.difference,
+    }
+
+
+def _list(registry: Registry, as_json: bool) -> None:
+    found = exportable(registry)
+    if as_json:
+        typer.echo(json.dumps({name: {"exportable": not reason, "reason": reason or None} for name, reason in found.items()}, indent=2))
+        return
+    width = max(map(len, found), default=0)
+    for name, reason in found.items():
+        typer.echo(f"{name:{width}}  {'no: ' + reason if reason else 'yes'}")
+    typer.echo("Losses and penalties are left out: a file predicts.")
