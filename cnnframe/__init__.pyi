@@ -6,6 +6,7 @@ from . import export as export
 from . import networks as networks
 from . import targets as targets
 from . import training as training
+from ._activation import Activation as Activation
 from ._axes import BATCH as BATCH
 from ._errors import CnnframeError as CnnframeError
 from ._errors import ContractError as ContractError
@@ -43,7 +44,6 @@ from ._links import Links as Links
 from ._memory import BATCH_LAST as BATCH_LAST
 from ._memory import PLAIN as PLAIN
 from ._memory import MemoryLayout as MemoryLayout
-from ._op import Activation as Activation
 from ._op import Array as Array
 from ._op import Layer as Layer
 from ._op import Loss as Loss

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from ._activation import Activation
     from ._kernel import Kernel
-    from ._op import Activation, Layer, Loss, Regularizer
+    from ._op import Layer, Loss, Regularizer
     from ._optimizer import Optimizer
 
 PROJECT = "cnnframe"

@@ -10,10 +10,11 @@ from typing import Any
 import pluggy
 
 from . import _hookspecs
+from ._activation import Activation
 from ._errors import CnnframeError, DeclarationError, HyperparameterError, PluginError, UnknownNameError, nearest
 from ._hyper import hyperparameters
 from ._kernel import Kernel
-from ._op import Activation, Layer, Loss, Op, Regularizer
+from ._op import Layer, Loss, Op, Regularizer
 from ._optimizer import Optimizer
 
 KINDS: Mapping[str, Any] = MappingProxyType(
