@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -37,7 +38,7 @@ def run_reference(model: bytes, feeds: Arrays, outputs: Sequence[str]) -> dict[s
     """The outputs by ONNX's own evaluator, of the bytes that the file will hold."""
     from onnx.reference import ReferenceEvaluator
 
-    with np.errstate(all="ignore"):
+    with _running():
         found = ReferenceEvaluator(_parsed(model)).run(list(outputs), dict(feeds))
     return dict(zip(outputs, found, strict=True))
 
@@ -62,7 +63,7 @@ def run_onnxruntime(model: bytes, feeds: Sequence[Arrays], outputs: Sequence[str
     except Lacks:
         return None
     except Exception as failure:  # its errors have no base of their own
-        raise ExportError(f"ONNX Runtime does not run what would be written: {failure}") from failure
+        raise ExportError(f"ONNX Runtime does not run what would be written: {failure}; nothing was written") from failure
 
 
 def compare(who: str, got: Arrays, wanted: Arrays, bounds: Arrays) -> float:
@@ -91,16 +92,17 @@ def compare(who: str, got: Arrays, wanted: Arrays, bounds: Arrays) -> float:
     return worst
 
 
-def predict(graph: Graph, parameters: Parameters, feeds: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
+def predict(graph: Graph, parameters: Parameters, feeds: Arrays, outputs: Sequence[str], *, drawn: bool) -> dict[str, Array]:
     """The executor's outputs, by each operation's own forward.
 
     Raises:
-        ExportError: the network cannot be run on what is drawn.
+        ExportError: the network cannot be run on numbers that were drawn.
     """
     try:
-        # Graph inputs are outputs too, if one asks for them.
         found = Executor(graph, kernels=(), threads=1).forward(parameters, list(outputs), **feeds)
     except CnnframeError as failure:
+        if not drawn:
+            raise
         raise ExportError(f"the network cannot be compared with its file on normal random numbers: {failure}; give examples=") from failure
     return {name: np.asarray(array) for name, array in found.items()}
 
@@ -141,9 +143,20 @@ def _run(made: Made, kind: str, operands: Sequence[Any]) -> list[Any]:
 
     names = [f"i{number}" if operand is not None else "" for number, operand in enumerate(operands)]
     node = helper.make_node(kind, names, [f"o{number}" for number in range(len(made.results))], **made.attributes)
-    with np.errstate(all="ignore"):
+    with _running():
         found = ReferenceEvaluator(node, opsets={"": OPSET}).run(None, {name: operand for name, operand in zip(names, operands, strict=True) if name})
     return [np.asarray(each) for each in found]
+
+
+@contextmanager
+def _running() -> Iterator[None]:
+    """Tell in the project's words what ONNX's evaluator raises, which may be anything."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except Exception as failure:
+        message = f"ONNX's evaluator does not run what would be written: {type(failure).__name__}: {failure}; nothing was written"
+        raise ExportError(message) from failure
 
 
 def _parsed(model: bytes) -> Any:

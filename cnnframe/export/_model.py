@@ -111,7 +111,7 @@ def _say(build: Builder, graph: Graph, node: Node, values: Mapping[str, Any], he
     if not isinstance(said, Mapping) or set(said) != set(results):
         raise ExportError(f"node {node.name!r}: {op.name}.onnx must return {'a value' if op.single else f'a dict of {sorted(results)}'}; got {answer!r}")
     for name, array in results.items():
-        build.settle(said[name], array, start, op.name)
+        build.settle(said[name], array, start, f"node {node.name!r}: {op.name}")
 
 
 def silent(op: Op) -> str:

@@ -86,7 +86,7 @@ def onnx(
     parameters = _fitting(evaluated, parameters)
     held = _constants(evaluated, constants or {}, parameters.dtype)
     names = list(dict.fromkeys(_wiring.key(name, evaluated.wires) for name in outputs or (evaluated.output,)))
-    data, compared, worst, inputs = _proved(evaluated, parameters, held, names, examples)
+    data, compared, worst, inputs = _proved(evaluated, parameters, held, names, _given(graph, evaluated, examples))
     _write(target, data)
     axes = evaluated.axes
     return Exported(target, OPSET, len(data), {name: axes[name] for name in inputs}, {name: axes[name] for name in names}, compared, worst)
@@ -125,19 +125,21 @@ def _proved(
     builder, inputs = _model.build(graph, parameters, held, names, parameters.dtype)
     wide, _ = _model.build(graph, wide_parameters, held, names, np.dtype(np.float64))
     data, wide_data = _serialised(builder, graph, inputs, names), _serialised(wide, graph, inputs, names)
-    feeds = [_check.examples(graph, inputs, batch, parameters.dtype) for batch in _check.BATCHES] if given is None else [_given(graph, inputs, given)]
+    drawn = [_check.examples(graph, inputs, batch, parameters.dtype) for batch in _check.BATCHES] if given is None else [given]
+    for each in drawn:
+        _inputs.check_names(graph, [name for name in each if name in graph.inputs], inputs)
+    feeds = [{name: each[name] for name in inputs} for each in drawn]
     compared, worst = [f"onnx.reference {package.__version__}"], 0.0
-    limits, answers = [], []
+    answers, limits = [], []
     for feed in feeds:
         broad = {name: array.astype(np.float64) if array.dtype.kind == "f" else array for name, array in feed.items()}
         for run, numbers, point in ((wide_data, wide_parameters, broad), *([] if doubles else [(data, parameters, feed)])):
-            kind = numbers.dtype
-            constants = {name: np.asarray(array, kind) for name, array in held.items()}
-            wanted = _check.predict(graph, numbers, {**point, **constants}, names)
-            bound = _check.bounds(wide, point, wanted, _check.UNIT[kind.name])
+            constants = {name: np.asarray(array, numbers.dtype) for name, array in held.items()}
+            wanted = _check.predict(graph, numbers, {**point, **constants}, names, drawn=given is None)
+            bound = _check.bounds(wide, point, wanted, _check.UNIT[numbers.dtype.name])
             worst = max(worst, _check.compare(compared[0], _check.run_reference(run, point, names), wanted, bound))
-        limits.append(bound)
         answers.append(wanted)
+        limits.append(bound)
     found = _check.run_onnxruntime(data, feeds, names)
     if found is not None:
         import onnxruntime
@@ -207,9 +209,15 @@ def _constants(graph: Graph, given: Any, dtype: np.dtype[Any]) -> dict[str, Any]
     return found
 
 
-def _given(graph: Graph, inputs: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
-    _inputs.check_names(graph, given, inputs)
-    return {name: _inputs.as_array(given[name], f"export: examples[{name!r}]") for name in inputs}
+def _given(graph: Graph, evaluated: Graph, given: Any) -> dict[str, Any] | None:
+    """Examples by graph input; what training alone needs may be among them."""
+    if given is None:
+        return None
+    _inputs.want(given, Mapping, "export: examples", "a mapping of graph inputs to arrays", ExportError)
+    for name in given:
+        if name not in graph.inputs and name not in evaluated.inputs:
+            raise UnknownNameError(f"export: examples: the network has no input {name!r}; {nearest(str(name), evaluated.inputs)}")
+    return {name: _inputs.as_array(array, f"export: examples[{name!r}]") for name, array in given.items()}
 
 
 def _write(target: Path, data: bytes) -> None:
