@@ -2,6 +2,7 @@
 
 from . import algebra as algebra
 from . import data as data
+from . import estimators as estimators
 from . import export as export
 from . import networks as networks
 from . import targets as targets
@@ -17,6 +18,7 @@ from ._errors import ExportError as ExportError
 from ._errors import FormulaError as FormulaError
 from ._errors import GraphError as GraphError
 from ._errors import HyperparameterError as HyperparameterError
+from ._errors import MissingPackageError as MissingPackageError
 from ._errors import NonFiniteError as NonFiniteError
 from ._errors import PluginError as PluginError
 from ._errors import RunError as RunError

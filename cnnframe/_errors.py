@@ -57,6 +57,10 @@ class DataError(CnnframeError, ValueError):
     """Data that cannot be trained on."""
 
 
+class MissingPackageError(CnnframeError, ImportError):
+    """A package that an optional part of cnnframe needs is not installed; the message says how to install it."""
+
+
 class ExportError(CnnframeError, ValueError):
     """A network that cannot be written in another format, or that the written file does not agree with."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import _inputs, _wiring
-from .._errors import CnnframeError, ExportError, UnknownNameError, nearest
+from .._errors import CnnframeError, ExportError, MissingPackageError, UnknownNameError, nearest
 from .._graph import Graph
 from .._op import Loss, Op, Regularizer
 from .._parameters import Parameters
@@ -74,7 +74,8 @@ def onnx(
         examples: arrays by graph input to compare at; normal random numbers if left out.
 
     Raises:
-        ExportError: onnx is not installed, an operation has no ONNX form, the file would disagree, or it cannot be written.
+        MissingPackageError: onnx is not installed.
+        ExportError: an operation has no ONNX form, the file would disagree, or it cannot be written.
         GraphError: a node cannot be evaluated without a replacement.
         UnknownNameError: an output or a constant that the network does not have.
         ShapeError: the parameters or constants are those of another network.
@@ -169,7 +170,7 @@ def _require() -> None:
     try:
         import onnx.reference  # noqa: F401 # asked for before anything is computed
     except ImportError as error:
-        raise ExportError(f"onnx is not installed ({error}); install it with: pip install 'cnnframe[onnx]'") from error
+        raise MissingPackageError(f"onnx is not installed ({error}); install it with: pip install 'cnnframe[onnx]'") from error
 
 
 def _target(path: Any) -> Path:

@@ -410,7 +410,7 @@ class TestDoors:
 
     def test_without_onnx_it_says_what_to_install(self, tmp_path):
         code = "import sys; sys.modules['onnx'] = None; import cnnframe as cf; ops = cf.load(); g = cf.networks.bouvrie(ops)\n"
-        code += "try: cf.export.onnx(g, cf.Parameters.initialise(g), 'x.onnx')\nexcept cf.ExportError as error: print(error)"
+        code += "try: cf.export.onnx(g, cf.Parameters.initialise(g), 'x.onnx')\nexcept cf.MissingPackageError as error: print(error)"
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert re.fullmatch(r"onnx is not installed \(.*\); install it with: pip install 'cnnframe\[onnx\]'\n", done.stdout)
 
