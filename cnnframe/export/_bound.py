@@ -22,7 +22,9 @@ ULPS: Final = 4.0
 ROUTES: Final = 16.0
 """The executor and the file may take different routes to one value: they lie within this many times the running error of each other."""
 
-MOVES: Final = frozenset({"Identity", "Flatten", "Reshape", "Slice", "Concat", "Expand", "Transpose", "Squeeze", "Unsqueeze", "Tile", "Split", "MaxPool"})
+MOVES: Final = frozenset(
+    {"Identity", "Flatten", "Reshape", "Slice", "Concat", "Expand", "Transpose", "Squeeze", "Unsqueeze", "Tile", "Split", "Pad", "MaxPool"}
+)
 """Nodes that pick entries, so that they pick errors alike; of a maximum no error is larger than the largest that it sees."""
 
 ADDS: Final = {"Add": "Add", "Sub": "Add", "Sum": "Sum", "ReduceSum": "ReduceSum", "ReduceMean": "ReduceMean", "AveragePool": "AveragePool"}

@@ -76,6 +76,10 @@ class ConvUnitBias(Layer):
         """The sum over the links into the output map, and the unit's bias."""
         return b[tuple(at[1:])] + linked_sum(self, at, x, k)
 
+    def onnx(self, build, x, k, b):
+        """A convolution without biases, and the sum with one for each unit."""
+        return build.node("Add", self._shared.onnx(build, x, k, None), b)
+
     def claims(self, at, dy, x, k, b):
         """As for `conv_linked`, but for a bias: the sum of its unit's delta over the patterns (sections 2.2 and 3.1.1)."""
         (pattern,), batch = indices("pattern"), x.shape[0]

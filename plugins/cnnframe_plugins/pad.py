@@ -51,6 +51,11 @@ class Pad(Layer):
         p = [v - s for v, s in zip(u, self.size, strict=True)]
         return self.value + guard(x[(n, j, *p)] - self.value, inside(p, x.shape[2:]))
 
+    def onnx(self, build, x):
+        """One node; the batch and the maps have no border."""
+        widths = [0, 0, *self.size]
+        return build.node("Pad", x, [*widths, *widths], self.value, mode="constant")
+
     def claims(self, at, dy, x):
         """Delta where the map lies."""
         n, j, *p = at["x"]
