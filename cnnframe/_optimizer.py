@@ -9,6 +9,8 @@ from ._errors import DeclarationError
 from ._hyper import hyperparameters
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._parameters import Parameters
 
 
@@ -36,6 +38,15 @@ class Optimizer(abc.ABC):
     @abc.abstractmethod
     def init(self, parameters: Parameters) -> Any:
         """Return the state before the first step."""
+
+    def prepare(self, parameters: Parameters, state: Any, curvature: Callable[[int], Parameters]) -> Any:  # noqa: ARG002 # overriding methods use them
+        """Return the state with which an epoch begins; the same one, unless overridden.
+
+        It is called before each epoch. `curvature(count)` is the diagonal of the Gauss-Newton matrix of the mean loss over
+        `count` examples that are drawn anew (see `Executor.curvature`); it costs about two gradients of them, and nothing if it
+        is not called.
+        """
+        return state
 
     @abc.abstractmethod
     def step(self, parameters: Parameters, gradients: Parameters, state: Any, rate: Any) -> tuple[Parameters, Any]:
