@@ -138,6 +138,22 @@ class Executor:
             self._locate(work, params, arrays, scale)
         return Gradients(loss, Parameters(self.layout, vector), found)
 
+    def curvature(self, params: Parameters, /, *, reduction: str = "sum", **inputs: Any) -> Parameters:
+        """Return the diagonal of the Gauss-Newton matrix of the loss, with penalties, for every parameter; see `loss` for `reduction`.
+
+        It goes backwards as gradients do (LeCun et al. 1998, appendix C): from a loss its second derivative with respect to
+        each entry, through a layer what comes from above times the squared derivative, summed. `cnnframe._curvature` says
+        what that leaves out. No entry is negative.
+
+        Raises:
+            GraphError: the graph has no loss.
+            FormulaError: no code can be made from the formula of an operation; the message names the node.
+        """
+        from ._curvature import Question
+
+        self.check_parameters(params)
+        return Question(self.graph, params, self._targets(), inputs, self.check_finite).answer(self._penalties, partial(_scale, reduction=reduction))
+
     def penalty(self, params: Parameters, /) -> float:
         """Return the sum of the penalties alone."""
         self.check_parameters(params)

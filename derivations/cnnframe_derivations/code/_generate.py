@@ -12,8 +12,8 @@ import sympy as sp
 from cnnframe import ContractError, Op
 from cnnframe.algebra import Unproved
 
-from .._claims import closed_forms
-from .._derive import COTANGENT
+from .._claims import ClosedForms, closed_forms
+from .._derive import COTANGENT, Derivation
 from .._symbolic import ANY, Structure, structure
 from .._terms import Definition, Term
 from ..proofs._polynomial import ONE
@@ -33,9 +33,10 @@ DEARER = 3.0
 """A derivative that has functions or quotients in it must cost this many times less than the author's closed form to be taken instead."""
 
 
-@cache
-def source(cls: type[Op], chosen: Structure, schedule: str = "auto") -> str:
+def source(cls: type[Op], chosen: Structure, schedule: str = "auto", instead: Derivation | None = None) -> str:
     """NumPy source of `backward` for an operation class, with the choices that decide its formula.
+
+    With `instead`, a derivation that has other definitions in the place of the gradients, source of those; nothing is claimed of them.
 
     Raises:
         FormulaError: the formula or a claim cannot be read.
@@ -43,6 +44,11 @@ def source(cls: type[Op], chosen: Structure, schedule: str = "auto") -> str:
     """
     if schedule not in SCHEDULES:
         raise CodeError(f'schedule is "auto", "gather" or "scatter"; got {schedule!r}')
+    return _gradients(cls, chosen, schedule) if instead is None else _Generation(cls, chosen, schedule, instead).source()
+
+
+@cache
+def _gradients(cls: type[Op], chosen: Structure, schedule: str) -> str:
     return _Generation(cls, chosen, schedule).source()
 
 
@@ -83,12 +89,13 @@ class _Root:
 class _Generation:
     """Writes one function."""
 
-    def __init__(self, cls: type[Op], chosen: Structure, schedule: str) -> None:
+    def __init__(self, cls: type[Op], chosen: Structure, schedule: str, instead: Derivation | None = None) -> None:
+        """Write the gradients of an operation; or what a derivation gives `instead` of them, of which nothing is claimed."""
         self.cls, self.chosen, self.schedule = cls, chosen, schedule
         self.subject = subject(cls, chosen)
-        derivation = self.subject.derivation
+        derivation = instead or self.subject.derivation
         self.derivation, self.symbolic, program = derivation, derivation.symbolic, derivation.program
-        claims = closed_forms(derivation)
+        claims = ClosedForms({}, ()) if instead else closed_forms(derivation)
         self.claimed = {name: form.name for name, form in claims.forms.items() if not isinstance(form, Unproved)}
         named = [*program.definitions, *derivation.adjoints, *claims.definitions, *(f for f in claims.forms.values() if not isinstance(f, Unproved))]
         self.definitions = {d.name: d for d in named}

@@ -85,11 +85,13 @@ def _named(d: Definition, definitions: Mapping[str, Definition]) -> Definition:
     for t in d.terms:
         values = {}
         for call in t.body.atoms(sp.exp):
+            # SymPy writes a power of exp(c) as exp(2 c).
+            power, mine = call.args[0].as_coeff_Mul(rational=True)
             for e in definitions.values():
-                if e.name != d.name and len(e.terms) == 1 and not e.terms[0].bound and isinstance(e.terms[0].body, sp.exp):
-                    mine, its = call.args[0], e.terms[0].body.args[0]
+                if power.is_Integer and e.name != d.name and len(e.terms) == 1 and not e.terms[0].bound and isinstance(e.terms[0].body, sp.exp):
+                    its = e.terms[0].body.args[0]
                     if isinstance(mine, sp.Indexed) and isinstance(its, sp.Indexed) and mine.base.label == its.base.label and tuple(its.indices) == e.index:
-                        values[call] = sp.IndexedBase(e.name)[mine.indices]
+                        values[call] = sp.IndexedBase(e.name)[mine.indices] ** power
         terms.append(replace(t, body=t.body.xreplace(values)) if values else t)
     return replace(d, terms=tuple(terms))
 

@@ -1,0 +1,185 @@
+"""The diagonal of the Gauss-Newton matrix of a loss, propagated backwards (LeCun et al. 1998, appendix C).
+
+The Gauss-Newton matrix leaves out the second derivatives of the network, so it is never negative: of a loss that has none
+below 0, and of others the negative ones count as 0. What is propagated is its diagonal alone, from each operation to the one
+before it: h_x[p] is the sum over q of (d y[q] / d x[p])^2 h_y[q]. What lies off the diagonal of an operation's output, and
+would add to the diagonal of its arguments, is left out. So it is the diagonal of the true Gauss-Newton matrix where there is
+nothing of that: between a loss whose second derivatives are its diagonal (squared error, logistic cross-entropy) and a
+parameter whose entries each reach, from layer to layer, single entries that meet no other on their way. That is so for a
+last layer without shared weights, behind which each activation sees one entry. Elsewhere it is an approximation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _call, _generated, _inputs
+from ._errors import FormulaError, NonFiniteError
+from ._inputs import first_bad
+from ._op import Array, Loss, Op
+from ._parameters import Parameters
+from ._plan import Plan
+
+if TYPE_CHECKING:
+    from ._graph import Graph
+
+
+@dataclass(frozen=True)
+class Route:
+    """How the diagonal goes back to one argument of an operation.
+
+    Attributes:
+        kind: "squared", where the derivative of an output with respect to an entry is `factor` times a product of entries of
+            other arguments: through the operation's own methods, with those squared. "apart", where an entry reaches one
+            entry of the output and no other: through the operation's own `backward`, of what comes from above and of ones,
+            which is the derivative. "formula": through code that is made from the formula.
+        squared: the arguments to be squared.
+        kept: the arguments that must not be, because something is chosen by their values.
+        factor: a number.
+    """
+
+    kind: str
+    squared: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Routes:
+    """The routes through one operation.
+
+    Attributes:
+        at: the route to each input and parameter, at settled sizes.
+        generated: the diagonals for some arguments, from that of the output (a dict if there are several) and the tuple of all arguments.
+    """
+
+    at: Callable[[Mapping[str, Any]], Mapping[str, Route]]
+    generated: Callable[[Any, tuple[Array, ...], frozenset[str]], dict[str, Array]]
+
+
+def propagate(op: Op, arguments: Mapping[str, Array], diagonals: Mapping[str, Array], wanted: frozenset[str], saved: Any = None) -> dict[str, Array]:
+    """Return the diagonal for each wanted argument of an operation from those of its outputs; for a loss, from the number it is multiplied by.
+
+    `saved` is what `forward` saved, where it has been called with these arguments.
+
+    Raises:
+        PluginError: nothing is installed that reads formulas.
+        FormulaError: the formula cannot be read, or no code can be made from it.
+        ContractError: a method returned what its declaration does not allow.
+    """
+    routes = _routes(op)
+    shapes = {name: array.shape for name, array in arguments.items()}
+    by_name = routes.at(op.sizes(shapes))
+    ways = {name: by_name[name] for name in wanted}
+    found: dict[str, Array] = {}
+    plain = frozenset(name for name, way in ways.items() if way.kind == "apart" or (way.kind == "squared" and not way.squared))
+    if plain:
+        saved = _call.forward(op, arguments)[1] if saved is None else saved
+        found |= _call.backward(op, diagonals, saved, plain, shapes)
+        apart = frozenset(name for name in plain if ways[name].kind == "apart")
+        if apart:
+            ones = {name: np.ones_like(array) for name, array in diagonals.items()}
+            slopes = _call.backward(op, ones, saved, apart, shapes)
+            found |= {name: found[name] * slopes[name] for name in apart}
+    for names, squared in _groups({name: way for name, way in ways.items() if way.kind == "squared" and way.squared}):
+        given = {name: np.square(array) if name in squared else array for name, array in arguments.items()}
+        found |= _call.backward(op, diagonals, _call.forward(op, given)[1], names, shapes)
+    generated = wanted - found.keys()
+    if generated:
+        above = diagonals["y"] if op.single else dict(diagonals)
+        made = routes.generated(above, tuple(arguments[name] for name in op.declaration.arguments), generated)
+        found |= {name: made[name] for name in generated}
+    scaled = {name: array * array.dtype.type(ways[name].factor) if ways[name].factor != 1 else array for name, array in found.items()}
+    # Rounding may leave a sum of squares below 0, and a loss may bend downwards.
+    return {name: np.maximum(array, 0) for name, array in scaled.items()}
+
+
+def _groups(ways: Mapping[str, Route]) -> list[tuple[frozenset[str], frozenset[str]]]:
+    """Arguments that one call serves, with what is squared in it."""
+    squared = frozenset[str]().union(*(way.squared for way in ways.values()))
+    if not ways:
+        return []
+    if not any(squared & way.kept for way in ways.values()):
+        return [(frozenset(ways), squared)]
+    return [(frozenset({name}), way.squared) for name, way in ways.items()]
+
+
+@lru_cache(maxsize=1024)
+def _routes(op: Op) -> Routes:
+    found: Routes = _generated.curvature_of(op)
+    return found
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a graph: parameters of it, its losses, graph inputs by name, and whether a NaN or an infinity is an error."""
+
+    graph: Graph
+    params: Parameters
+    losses: tuple[str, ...]
+    inputs: Mapping[str, Any]
+    check_finite: bool
+
+    def answer(self, penalties: Iterable[tuple[Op, str, str]], scale: Callable[[int], float]) -> Parameters:
+        """Return the diagonal for all parameters; `scale` gives, for a size of the batch, what the losses are multiplied by."""
+        plan, values = self._plan()
+        vector = np.zeros(self.params.layout.size, self.params.dtype)
+        found = self.params.layout.views(vector)
+        self._back(plan, values, scale(plan.batch), found)
+        for op, name, arg in penalties:
+            one = {"y": np.ones((), self.params.dtype)}
+            found[name][...] += self._handed(f"penalty {op.name} on {name!r}", op, {arg: self.params[name]}, one, frozenset({arg}))[arg]
+        return Parameters(self.params.layout, vector)
+
+    def _plan(self) -> tuple[Plan, dict[str, Array]]:
+        given = {name: _inputs.as_array(array, f"input {name!r}") for name, array in self.inputs.items()}
+        uses, dtype = _inputs.uses(self.graph), self.params.dtype
+        needed = Plan.make(self.graph, 1, dtype, self.losses).inputs
+        _inputs.check_names(self.graph, given, needed)
+        arrays = {name: given[name] for name in needed}
+        batch = _inputs.check_arrays(arrays, uses, dtype)
+        for name, array in arrays.items():
+            if uses[name].below is not None or uses[name].unit:
+                _inputs.check_values(name, array, uses[name])
+            elif self.check_finite:
+                _inputs.check_finite(name, array)
+        return Plan.make(self.graph, batch, dtype, self.losses, gradients=True), arrays
+
+    def _back(self, plan: Plan, values: dict[str, Array], scale: float, found: Mapping[str, Array]) -> None:
+        """Add to `found` what each node hands to its parameters."""
+        given: dict[str, dict[str, Array]] = {}
+        saved: dict[str, Any] = {}
+        for step in plan.steps:
+            given[step.node] = {name: values[source] for name, source in step.sources} | {name: self.params[array] for name, array in step.parameters}
+            with np.errstate(all="ignore"):
+                outputs, saved[step.node] = _call.forward(step.op, given[step.node])
+            values |= {array: outputs[name] for name, array, _ in step.outputs}
+        flowing: dict[str, Array] = {}
+        for step in plan.backward:
+            seed = scale if isinstance(step.op, Loss) else 0.0
+            above = {name: flowing.pop(array) if array in flowing else np.full(shape, seed, plan.dtype) for name, array, shape in step.outputs}
+            who = f"node {step.node!r} ({step.op.name})"
+            handed = self._handed(who, step.op, given.pop(step.node), above, step.wanted, saved.pop(step.node))
+            for name, source in step.sources:
+                if name in step.wanted:
+                    flowing[source] = flowing[source] + handed[name] if source in flowing else handed[name]
+            for name, array in step.parameters:
+                found[array][...] += handed[name]
+
+    def _handed(
+        self, who: str, op: Op, arguments: Mapping[str, Array], above: Mapping[str, Array], wanted: frozenset[str], saved: Any = None
+    ) -> dict[str, Array]:
+        try:
+            with np.errstate(all="ignore"):
+                found = propagate(op, arguments, above, wanted, saved)
+        except FormulaError as error:
+            raise FormulaError(f"{who} has no curvature: {error}; take an optimizer that does not ask for it") from error
+        for name, array in found.items():
+            if self.check_finite and not np.isfinite(array).all():
+                raise NonFiniteError(f"{who}: the curvature of {name!r} is the first to hold {first_bad(array)}")
+        return found
