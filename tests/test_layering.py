@@ -29,6 +29,7 @@ RULES = {
     "cnnframe/export/": Rule(CORE.anywhere, frozenset({"onnx", "onnxruntime", "sympy"})),
     "cnnframe/estimators/": Rule(CORE.anywhere | {"sklearn"}),
     "cnnframe/cli/": Rule(CORE.anywhere | {"typer", "rich"}),
+    "cnnframe/data/": Rule(CORE.anywhere, frozenset({"scipy", "PIL"})),
     "cnnframe/algebra.py": Rule(CORE.anywhere, frozenset({"sympy"})),
     "cnnframe/_sums.py": Rule(CORE.anywhere, frozenset({"sympy"})),
     "cnnframe/_symbols.py": Rule(CORE.anywhere | {"sympy"}),

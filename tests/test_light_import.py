@@ -14,7 +14,7 @@ heavy = {heavy!r}
 print(*sorted(name for name in heavy if name in sys.modules))
 """
 
-HEAVY = ["sympy", "hypothesis", "pytest", "numba", "matplotlib", "scipy", "typer", "rich"]
+HEAVY = ["sympy", "hypothesis", "pytest", "numba", "matplotlib", "scipy", "typer", "rich", "tomlkit", "PIL"]
 OF_THE_JUDGE = ["sympy", "hypothesis", "pytest", "numba", "matplotlib", "cnnframe_derivations"]
 
 
@@ -30,6 +30,7 @@ def loaded(statement: str, heavy: list[str]) -> str:
         ("import cnnframe", [*HEAVY, "cnnframe_plugins", "cnnframe_derivations"]),
         ("import cnnframe.algebra", HEAVY),
         ("import cnnframe; cnnframe.load()", OF_THE_JUDGE),
+        ("import cnnframe; cnnframe.data.digits()", HEAVY),
         ("import cnnframe.cli", HEAVY),
     ],
 )
