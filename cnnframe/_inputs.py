@@ -181,8 +181,8 @@ def check_arrays(arrays: Mapping[str, Array], uses: Mapping[str, Use], dtype: np
     return int(batch)
 
 
-def check_values(name: str, array: Array, use: Use) -> None:
-    """Refuse indices and random numbers that are out of their range.
+def check_values(name: str, array: Array, use: Use, first: int = 0) -> None:
+    """Refuse indices and random numbers that are out of their range; `first` is the place of a piece within its array.
 
     Raises:
         DataError: with the first one.
@@ -193,7 +193,8 @@ def check_values(name: str, array: Array, use: Use) -> None:
         wrong, range_ = ~((array >= 0) & (array < 1)), "numbers in [0, 1)"
     if wrong.any():
         where = tuple(int(index) for index in np.argwhere(wrong)[0])
-        raise DataError(f"input {name!r} must hold {range_}; got {array[where]} at {where}")
+        shown = (where[0] + first, *where[1:]) if where else where
+        raise DataError(f"input {name!r} must hold {range_}; got {array[where]} at {shown}")
 
 
 def check_wanted(wanted: Iterable[str], uses: Mapping[str, Use]) -> None:

@@ -24,10 +24,12 @@ class Rule(NamedTuple):
 
 
 # threadpoolctl is asked for where a batch is computed on several threads: matrix products then keep to one each; tomlkit where a graph is written as TOML.
-CORE = Rule(frozenset({"cnnframe", "numpy", "pluggy"}), frozenset({"threadpoolctl", "tomlkit"}))
+# safetensors where a training is saved.
+CORE = Rule(frozenset({"cnnframe", "numpy", "pluggy"}), frozenset({"threadpoolctl", "tomlkit", "safetensors"}))
 RULES = {
     "cnnframe/export/": Rule(CORE.anywhere, frozenset({"onnx", "onnxruntime", "sympy"})),
     "cnnframe/estimators/": Rule(CORE.anywhere | {"sklearn"}),
+    "cnnframe/pictures/": Rule(CORE.anywhere, CORE.in_functions | {"matplotlib"}),
     "cnnframe/cli/": Rule(CORE.anywhere | {"typer", "rich"}),
     "cnnframe/data/": Rule(CORE.anywhere, frozenset({"scipy", "PIL"})),
     "cnnframe/algebra.py": Rule(CORE.anywhere, frozenset({"sympy"})),

@@ -33,7 +33,7 @@ def train(
     """Train a network on the embedded digits.
 
     They are doubled to 16x16; the network is tested on those held out after each epoch.
-    What is left out comes from the network's recipe. The folder of the run gets network.json, history.json and parameters.npz.
+    What is left out comes from the network's recipe. The folder of the run gets checkpoint.safetensors and history.json.
     """
     if online and batch_size not in (None, 1):
         raise typer.BadParameter("--online means a batch size of 1; leave one of the two out", param_hint="--online")
@@ -41,7 +41,6 @@ def train(
     job = _Job.make(registry, network, loss, epochs, 1 if online else batch_size, rate, momentum, seed)
     split = digits16()
     folder = RunFolder.create(network, run_folder)
-    folder.write_network(job.trainer.graph, job.recipe, {registry.entry(name).distribution: registry.entry(name).version for name in registry})
     done: list[int] = []
     try:
         history = _fit(job, split, folder, as_json, done)
@@ -121,8 +120,6 @@ def _fit(job: _Job, split: Split, folder: RunFolder, as_json: bool, done: list[i
             progress.update(task, completed=done, description=f"epoch {epoch}/{job.epochs}", speed=f"{speed:,.0f} images/s" if speed else "")
 
         def on_epoch(history: History) -> None:
-            folder.write_history(history)
-            folder.write_parameters(history.parameters)
             last = history.epochs[-1]
             done.append(last.number)
             console.print(
@@ -131,4 +128,4 @@ def _fit(job: _Job, split: Split, folder: RunFolder, as_json: bool, done: list[i
                 highlight=False,
             )
 
-        return job.trainer.fit(train_set, test_set, epochs=job.epochs, on_step=on_step, on_epoch=on_epoch)
+        return job.trainer.fit(train_set, test_set, epochs=job.epochs, on_step=on_step, on_epoch=on_epoch, save=folder.saver(job.trainer, job.recipe))

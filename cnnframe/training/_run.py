@@ -1,32 +1,29 @@
-"""The folder of a run: what was trained, how, and how it went; every file is there whole or not at all."""
+"""The folder of a run: how it is trained, how it went, and where it stands; every file is there whole or not at all."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import platform
-import sys
-import uuid
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Final
 
 from .._errors import RunError
-from .._graph import Graph
-from .._op import Array
-from .._parameters import Parameters
+from ._checkpoint import Checkpoint
+from ._files import remove_leftovers, write_whole
 from ._history import History
+
+if TYPE_CHECKING:
+    from .._registry import Registry
+    from ._trainer import Trainer
+
+CHECKPOINT: Final = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """An existing folder that belongs to one run."""
+    """An existing folder that belongs to one run: checkpoint.safetensors, history.json, and recipe.toml if it has a recipe."""
 
     path: Path
 
@@ -42,7 +39,7 @@ class RunFolder:
                 folder = Path(path)
                 folder.mkdir(parents=True, exist_ok=True)
                 if any(folder.iterdir()):
-                    raise RunError(f"run folder {folder} holds another run already; choose a new name or remove it")
+                    raise RunError(f"run folder {folder} holds another run already; choose a new name, remove it, or go on with it (--resume {folder})")
                 return cls(folder)
             Path(base).mkdir(parents=True, exist_ok=True)
             number = 1
@@ -60,66 +57,52 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"run folder {path or base} cannot be made: {error.strerror}; choose another one") from error
 
-    def write_network(self, graph: Graph, recipe: Mapping[str, Any], versions: Mapping[str, str] | None = None) -> None:
-        """Write network.json: the graph, how it is trained, and the versions of what trains it."""
-        found = {"python": platform.python_version(), "numpy": np.__version__, "platform": sys.platform, **(versions or {})}
-        self._write("network.json", {"graph": graph.to_dict(), "recipe": dict(recipe), "versions": found})
-
-    def write_history(self, history: History) -> None:
-        """Write history.json: loss, error and time of each epoch so far."""
-        self._write("history.json", history.to_dict())
-
-    def write_parameters(self, parameters: Parameters) -> None:
-        """Write parameters.npz: each array under its name, as `numpy.load` reads them."""
-        buffer = io.BytesIO()
-        # As numpy.savez does it, which takes an array called "file" for its own argument.
-        with zipfile.ZipFile(buffer, "w") as stored:
-            for name, array in parameters.items():
-                with stored.open(f"{name}.npy", "w") as file:
-                    np.lib.format.write_array(file, array, allow_pickle=False)
-        self._write_bytes("parameters.npz", buffer.getvalue())
-
-    def read_parameters(self, graph: Graph) -> Parameters:
-        """Return the parameters in parameters.npz, which are those of `graph`.
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """Return the folder of a run that was saved before.
 
         Raises:
-            RunError: the file is not there, damaged, or something else.
-            ShapeError: the arrays are those of another graph.
-            DTypeError: they are not all float32 or all float64.
-            NonFiniteError: one holds a NaN or an infinity.
+            RunError: there is no such folder, or no checkpoint in it.
         """
-        path = self.path / "parameters.npz"
-        try:
-            with zipfile.ZipFile(path) as stored:
-                arrays = {name.removesuffix(".npy"): _array(stored.read(name)) for name in stored.namelist()}
-        except FileNotFoundError:
-            raise RunError(f"{path} is not there; write it with RunFolder.write_parameters, or choose the folder of a finished run") from None
-        except (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-            raise RunError(f"{path} does not hold parameters, or is damaged: {error}; train again or choose another folder") from error
-        return Parameters.of_arrays(graph, arrays)
+        folder = Path(path)
+        if not folder.joinpath(CHECKPOINT).is_file():
+            reason = f"there is no {CHECKPOINT} in it" if folder.is_dir() else "there is no such folder"
+            raise RunError(f"{folder} is not the folder of a run: {reason}; train one with `cnnframe train`")
+        remove_leftovers(folder)
+        return cls(folder)
 
-    def _write(self, name: str, data: Any) -> None:
-        try:
-            text = json.dumps(data, indent=2, allow_nan=False) + "\n"
-        except (ValueError, TypeError) as error:
-            raise RunError(f"{self.path / name} cannot be written: {error}") from error
-        self._write_bytes(name, text.encode())
+    @property
+    def checkpoint(self) -> Path:
+        """The file that the training goes on from."""
+        return self.path / CHECKPOINT
 
-    def _write_bytes(self, name: str, data: bytes) -> None:
-        target, temporary = self.path / name, self.path / f".{name}.{uuid.uuid4().hex}"
-        try:
-            try:
-                with temporary.open("xb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            raise RunError(f"{target} cannot be written: {error}") from error
+    def write_recipe(self, text: str) -> None:
+        """Write recipe.toml.
 
+        Raises:
+            RunError: it cannot be written.
+        """
+        write_whole(self.path / "recipe.toml", text.encode())
 
-def _array(data: bytes) -> Array:
-    return np.asarray(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))
+    def save(self, trainer: Trainer, history: History, extra: Mapping[str, Any] | None = None) -> None:
+        """Write checkpoint.safetensors, and after an epoch history.json: loss, error and time of each epoch so far.
+
+        Raises:
+            RunError: one cannot be written; what was there before is untouched.
+            ContractError: the optimizer's state holds what cannot be saved.
+        """
+        Checkpoint.of(trainer, history, extra).write(self.checkpoint)
+        if not history.state.part.step:
+            write_whole(self.path / "history.json", (json.dumps(history.to_dict(), indent=1) + "\n").encode())
+
+    def saver(self, trainer: Trainer, extra: Mapping[str, Any] | None = None) -> Callable[[History], None]:
+        """Return what `Trainer.fit` takes as `save`."""
+        return lambda history: self.save(trainer, history, extra)
+
+    def load(self, registry: Registry) -> Checkpoint:
+        """Return what was saved last.
+
+        Raises:
+            RunError: the checkpoint is missing, damaged, or something else.
+        """
+        return Checkpoint.read(self.checkpoint, registry)

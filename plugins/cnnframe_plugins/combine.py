@@ -61,7 +61,7 @@ class Combine(Layer):
         """Return y, and x, k, alpha and the convolved maps for `backward`."""
         geometry = Geometry.plain(self.size, (1,) * self.dims)
         output = geometry.output(x.shape[2:])
-        alpha = softmax(c, 0) if self.weights == "softmax" else sparsemax(c)
+        alpha = self._weights(c)
         convolved = np.zeros((*x.shape[:2], *output), np.result_type(x, k))
         for tap, kernel in self._kernel(k):
             convolved += x[geometry.reads(tap, output)] * kernel
@@ -93,6 +93,13 @@ class Combine(Layer):
                 dx[geometry.reads(tap, dy.shape[2:])] += delta * kernel
             gradients["x"] = dx
         return gradients
+
+    def mixture(self, k, c, b):
+        """Return alpha (maps in, maps), for those who watch it."""
+        return self._weights(c)
+
+    def _weights(self, c):
+        return softmax(c, 0) if self.weights == "softmax" else sparsemax(c)
 
     def _flipped(self, tap):
         """The kernel entry that lies over position `tap` of the window."""

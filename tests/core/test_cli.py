@@ -84,8 +84,8 @@ def test_train_writes_its_folder_and_repeats_itself(call, tmp_path):
     for epochs in (one["epochs"], two["epochs"]):
         epochs[0].pop("seconds")
     assert one == two and one["epochs"][0]["test_error"] == result["test_error"]
-    stored = json.loads((tmp_path / "runs" / "bouvrie-1" / "network.json").read_text())
-    assert stored["recipe"]["seed"] == 0 and cf.Graph.from_dict(stored["graph"], cf.load()) == cf.networks.bouvrie(cf.load())
+    stored = cf.RunFolder.open(tmp_path / "runs" / "bouvrie-1").load(cf.load())
+    assert stored.settings["seed"] == 0 and stored.graph == cf.networks.bouvrie(cf.load())
     taken = call("train", "bouvrie", "--epochs", "1", "--run-folder", "runs/bouvrie-1")
     assert taken.exit_code == 2 and "holds another run already" in taken.stderr
 

@@ -73,7 +73,7 @@ DOORS = [
         )
     ],
     (lambda: trainer().predict(PARAMS, {3: X}), cf.UnknownNameError, "no input 3"),
-    (lambda: trainer().fit(DATA, epochs=1, start=PARAMS), cf.DataError, "start must be the state of a history"),
+    (lambda: trainer().fit(DATA, epochs=1, start=PARAMS), cf.DataError, "start must be a history or its state"),
     (lambda: trainer(rate={"dense1": NAN}), cf.HyperparameterError, "rate of 'dense1.W' must be finite"),
     (lambda: trainer(rate={3: 1}), cf.UnknownNameError, "is called 3"),
     (lambda: cf.Decay("a", 0.5), cf.HyperparameterError, "rate must be finite and at least 0; got 'a'"),
@@ -124,7 +124,8 @@ def test_a_regularizer_is_a_penalty():
 
 def test_a_history_is_a_start():
     first = trainer().fit(DATA, epochs=1)
-    assert trainer().fit(DATA, epochs=1, start=first) == trainer().fit(DATA, epochs=1, start=first.state)
+    on, alone = trainer().fit(DATA, epochs=1, start=first), trainer().fit(DATA, epochs=1, start=first.state)
+    assert on.epochs == (*first.epochs, *alone.epochs) and on.parameters == alone.parameters
 
 
 def test_copies():
@@ -132,27 +133,6 @@ def test_copies():
         assert pickle.loads(pickle.dumps(value)) == value == copy.deepcopy(value)  # noqa: S301 # our own
     assert not pickle.loads(pickle.dumps(PARAMS)).vector.flags.writeable  # noqa: S301 # our own
     assert PARAMS.get("nothing", 1) == 1 and PARAMS.get("dense1.b") is PARAMS["dense1.b"]
-
-
-def test_parameters_in_the_run_folder(tmp_path):
-    folder = cf.RunFolder.create("net", tmp_path / "run")
-    with pytest.raises(cf.RunError, match="is not there"):
-        folder.read_parameters(GRAPH)
-    folder.write_parameters(PARAMS)
-    file = folder.path / "parameters.npz"
-    assert folder.read_parameters(GRAPH) == PARAMS and list(folder.path.iterdir()) == [file]
-    (tmp_path / "plain").touch()
-    assert file.stat().st_mode == (tmp_path / "plain").stat().st_mode
-    with np.load(file, allow_pickle=False) as stored:
-        assert set(stored) == set(PARAMS)
-    with pytest.raises(cf.ShapeError, match=r"parameter 'dense1.W' has shape \(3, 5\); got \(3, 4\)"):
-        folder.read_parameters(chain("n 5"))
-    with pytest.raises(cf.ShapeError, match=r"those of another graph: 'dense1\.W' is not one"):
-        folder.read_parameters(graph())
-    for damaged in (file.read_bytes()[:100], b"nonsense"):
-        file.write_bytes(damaged)
-        with pytest.raises(cf.RunError, match="does not hold parameters, or is damaged"):
-            folder.read_parameters(GRAPH)
 
 
 def test_batch_normalisation_wants_statistics_for_evaluation():
@@ -190,10 +170,10 @@ def test_the_command_line_makes_no_folder_for_what_it_refuses(tmp_path, argument
 
 
 def test_an_interrupt_says_where_the_run_is(tmp_path, monkeypatch):
-    def stop(self, history):
+    def stop(self, *_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cf.RunFolder, "write_history", stop)
+    monkeypatch.setattr("cnnframe.training._trainer.Trainer._evaluated", stop)
     folder = tmp_path / "run"
     found = CliRunner().invoke(make_app(), ["train", "bouvrie", "--epochs", "1", "--batch-size", "256", "--run-folder", str(folder)])
     assert found.exit_code == 130 and f"interrupted after epoch 0; run folder: {folder}" in found.stderr

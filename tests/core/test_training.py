@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -198,38 +195,187 @@ def test_run_folders_are_numbered(tmp_path):
     assert made == ["net-1", "net-2", "net-3"]
 
 
-def test_a_run_is_written_whole(tmp_path, monkeypatch):
-    job = trainer()
-    folder = cf.RunFolder.create("net", tmp_path / "a" / "b")
-    folder.write_network(job.graph, {"rate": 0.05}, {"cnnframe": "1"})
-    history = job.fit(DATA, DATA, epochs=2, on_epoch=folder.write_history)
-    stored = json.loads((folder.path / "network.json").read_text())
-    assert cf.Graph.from_dict(stored["graph"], OPS) == job.graph and stored["recipe"] == {"rate": 0.05} and stored["versions"]["cnnframe"] == "1"
-    written = (folder.path / "history.json").read_text()
-    assert json.loads(written) == history.to_dict() and len(json.loads(written)["epochs"]) == 2
-
-    def fails(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Path, "replace", fails)
-    with pytest.raises(cf.RunError, match=r"history.json cannot be written: disk full"):
-        folder.write_history(history)
-    assert (folder.path / "history.json").read_text() == written
-    assert sorted(path.name for path in folder.path.iterdir()) == ["history.json", "network.json"]
-
-
 def test_a_taken_run_folder_is_refused(tmp_path):
     (tmp_path / "history.json").write_text("{}")
     with pytest.raises(cf.RunError, match="holds another run already; choose a new name"):
         cf.RunFolder.create("net", tmp_path)
     with pytest.raises(cf.RunError, match="cannot be made"):
         cf.RunFolder.create("net", tmp_path / "history.json")
-    with pytest.raises(cf.RunError, match="cannot be written"):
-        cf.RunFolder(tmp_path / "missing").write_network(net(), {})
 
 
-def test_what_json_cannot_hold_is_not_written(tmp_path):
-    folder = cf.RunFolder.create("net", tmp_path / "run")
-    with pytest.raises(cf.RunError, match="cannot be written"):
-        folder.write_network(net(), {"rate": float("nan")})
-    assert not list(folder.path.iterdir())
+def test_rates_by_table_and_by_steps():
+    table = cf.training.StepTable([(2, 5e-4), (3, {"dense1": 2e-4, "dense2": 1e-4}), (1, 1e-5)])
+    assert [table(epoch) for epoch in (0, 1, 2, 4, 5, 9)] == [5e-4, 5e-4, *[{"dense1": 2e-4, "dense2": 1e-4}] * 2, 1e-5, 1e-5]
+    assert [cf.Decay(1.0, 0.5, every=2)(epoch) for epoch in range(5)] == [1, 1, 0.5, 0.5, 0.25]
+    for bad, message in (
+        ([], "must be pairs"),
+        ([(1, 2, 3)], "must be pairs"),
+        ([(0, 0.1)], "at least 1; got 0"),
+        ([(1, -0.1)], "at least 0"),
+        ("ab", "pairs"),
+    ):
+        with pytest.raises(cf.HyperparameterError, match=message):
+            cf.training.StepTable(bad)
+    with pytest.raises(cf.UnknownNameError, match=r"nothing is given for 'dense2.W'"):
+        trainer(rate=cf.training.StepTable([(1, {"dense1": 0.1})]))
+
+
+def test_the_sum_of_a_batch_is_its_mean_times_its_size():
+    penalised = cf.Graph.chain(make("dense", units=3), inputs="n 4", loss=make("squared_error"), penalties=[cf.Penalty(make("l2", strength=0.5))])
+    for graph, batch in ((net(), 5), (net(), 1)):
+        mean = trainer(graph, rate=0.05, batch_size=batch).fit(DATA, epochs=2)
+        total = trainer(graph, rate=0.05 / batch, batch_size=batch, reduction="sum").fit(DATA, epochs=2)
+        np.testing.assert_allclose(mean.parameters.vector, total.parameters.vector, rtol=1e-4, atol=1e-6)
+        assert total.epochs[-1].train_loss == pytest.approx(mean.epochs[-1].train_loss, rel=1e-5)
+    losses = [trainer(penalised, rate=0.0, batch_size=4, reduction=each).fit(DATA, DATA, epochs=1).epochs[0] for each in ("mean", "sum")]
+    assert losses[0].train_loss == pytest.approx(losses[1].train_loss) == pytest.approx(losses[0].test_loss, rel=1e-5)
+
+
+def test_a_fixed_order_is_that_of_the_examples():
+    by_hand = trainer().start()
+    for batch in (slice(0, 4), slice(4, 8), slice(8, 10)):
+        by_hand = (
+            trainer(batch_size=4, order="fixed")
+            .fit({"x": X[batch], "t": T[batch]}, epochs=1, start=cf.training.State(by_hand.parameters, by_hand.optimizer, 0))
+            .state
+        )
+    assert trainer(batch_size=4, order="fixed").fit(DATA, epochs=1).parameters == by_hand.parameters
+    with pytest.raises(cf.HyperparameterError, match="order must be 'shuffled' or 'fixed'; got 'sorted'"):
+        trainer(order="sorted")
+    with pytest.raises(cf.HyperparameterError, match="reduction must be 'mean' or 'sum'"):
+        trainer(reduction="max")
+
+
+def test_images_are_changed_anew_in_each_epoch_and_by_the_seed_alone():
+    seen = []
+
+    def augment(images, rng):
+        seen.append(rng.integers(1000))
+        return images * 2
+
+    before = X.copy()
+    one = trainer(augment=augment, batch_size=5).fit(DATA, DATA, epochs=2)
+    first, seen[:] = list(seen), []
+    assert trainer(augment=augment, batch_size=5).fit(DATA, DATA, epochs=2) == one and seen == first
+    assert len(set(first)) == 4 and np.array_equal(X, before)
+    doubled = trainer(batch_size=5).fit({"x": X * 2, "t": T}, epochs=2)
+    assert one.parameters == doubled.parameters
+    with pytest.raises(cf.DataError, match=r"augment must return images of shape \(4, 4\)"):
+        trainer(augment=lambda images, rng: images[:, :2]).fit(DATA, epochs=1)
+    with pytest.raises(cf.GraphError, match="augment must be a function"):
+        trainer(augment=3)
+
+
+class Stored:
+    """Examples elsewhere: they answer shape, dtype and arrays of indices, and count what was read."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype, self.most = array, array.shape, array.dtype, 0
+
+    def __getitem__(self, indices):
+        assert isinstance(indices, np.ndarray) and indices.ndim == 1
+        self.most = max(self.most, len(indices))
+        return self.array[indices]
+
+
+def test_examples_may_lie_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnnframe.training._examples._ENTRIES", 8)
+    mapped = np.memmap(tmp_path / "x", np.float32, "w+", shape=X.shape)
+    mapped[:] = X
+    stored = Stored(T)
+    plain = trainer().fit(DATA, DATA, epochs=2)
+    assert trainer().fit({"x": mapped, "t": stored}, {"x": mapped, "t": Stored(T)}, epochs=2) == plain
+    assert stored.most == 4
+    broken = X.copy()
+    broken[7, 1] = np.inf
+    with pytest.raises(cf.DataError, match="train: 'x' must be finite; example 7"):
+        trainer().fit({"x": Stored(broken), "t": T}, epochs=1)
+    job = trainer(net(loss="softmax_cross_entropy", targets="index"))
+    with pytest.raises(cf.DataError, match=r"train: input 't' must hold indices from 0 to 2; got 3 at \(9,\)"):
+        job.fit({"x": X, "t": Stored(np.array([0] * 9 + [3]))}, epochs=1)
+
+    class Short(Stored):
+        def __getitem__(self, indices):
+            return self.array[indices][:1]
+
+    with pytest.raises(cf.DataError, match=r"2 indices must give float32 of shape \(2, 4\); got float32 of shape \(1, 4\)"):
+        trainer().fit({"x": Short(X), "t": T}, epochs=1)
+
+
+def test_a_step_reads_no_more_than_its_batch(tmp_path):
+    import tracemalloc
+
+    images = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (40_000, 64))
+    graph = cf.Graph.chain(make("dense", units=2), inputs="n 64", loss=make("squared_error"))
+    data = {"x": images, "t": np.zeros((40_000, 2), np.float32)}
+    job = trainer(graph, batch_size=500)
+    job.fit({name: array[:500] for name, array in data.items()}, epochs=1)
+    tracemalloc.start()
+    job.fit(data, data, epochs=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < images.nbytes / 2, peak  # 10 MB; the indices and pieces of a million entries are the most of it
+
+
+def test_gradient_norms_are_those_of_the_steps():
+    history = trainer(batch_size=10).fit(DATA, epochs=1)
+    start = trainer().start().parameters
+    found = cf.Executor(net()).gradients(start, reduction="mean", **DATA).parameters
+    wanted = {layer: np.hypot(*(np.linalg.norm(found[f"{layer}.{name}"]) for name in "Wb")) for layer in ("dense1", "dense2")}
+    assert history.epochs[0].gradient_norms == pytest.approx(wanted, rel=1e-5) and history.epochs[0].rate == 0.05
+
+
+class Curious(cf.Optimizer):
+    """It asks for the curvature, and keeps what it is told."""
+
+    name = "curious"
+
+    def init(self, parameters):
+        return None
+
+    def prepare(self, parameters, state, curvature):
+        return curvature(7)
+
+    def step(self, parameters, gradients, state, rate):
+        return parameters.with_vector(parameters.vector - np.float32(rate) * gradients.vector / (1 + state.vector)), state
+
+
+def test_an_optimizer_may_ask_for_the_curvature(monkeypatch):
+    from dataclasses import dataclass
+
+    asked = []
+
+    def curvature(self, params, **inputs):
+        asked.append(inputs["x"])
+        return params.with_vector(np.full(params.vector.size, float(len(inputs["x"])), np.float32))
+
+    monkeypatch.setattr(cf.Executor, "curvature", curvature, raising=False)
+    monkeypatch.setattr("cnnframe.training._loop._PIECE", 5)
+    job = cf.Trainer(net(), dataclass(frozen=True)(Curious)(), 0.05, batch_size=4)
+    history = job.fit(DATA, epochs=2)
+    assert [len(x) for x in asked] == [5, 2, 5, 2] and not np.array_equal(asked[0], asked[2])
+    assert set(history.state.optimizer.vector) == {1.0}
+    halves = job.fit(DATA, epochs=1)
+    assert job.fit(DATA, epochs=1, start=halves) == history
+
+
+def test_mixtures_are_watched():
+    graph = cf.Graph.chain(make("combine", maps=2, size=2), make("flatten"), make("dense", units=3), inputs="n 3 4 4", loss=make("squared_error"))
+    images = RNG.normal(size=(10, 3, 4, 4)).astype(np.float32)
+    history = trainer(graph).fit({"x": images, "t": T}, epochs=2)
+    c = history.parameters["combine1.c"].astype(float)
+    wanted = np.exp(c) / np.exp(c).sum(axis=0)
+    np.testing.assert_allclose(history.epochs[-1].mixtures["combine1"], wanted, rtol=1e-5)
+    assert history.epochs[0].mixtures != history.epochs[1].mixtures
+
+
+def test_a_penalty_without_effect_is_told_of():
+    def job(name, **more):
+        layers = (make("combine", maps=2, size=2), make("flatten"), make("dense", units=3))
+        graph = cf.Graph.chain(*layers, inputs="n 3 4 4", loss=make("squared_error"), penalties=[make(name, strength=0.1, **more)])
+        return trainer(graph)
+
+    with pytest.warns(UserWarning, match=r"penalty alpha_l1 on 'combine1.c' has no gradient.*which is a constant.*Choose another"):
+        job("alpha_l1")
+    for name in ("alpha_square", "alpha_entropy", "alpha_power"):
+        job(name)
