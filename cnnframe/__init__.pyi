@@ -31,6 +31,7 @@ from ._graph import Node as Node
 from ._graph import Penalty as Penalty
 from ._hookspecs import hookimpl as hookimpl
 from ._hyper import PerAxis as PerAxis
+from ._hyper import PerLayer as PerLayer
 from ._hyper import at_least as at_least
 from ._hyper import between as between
 from ._hyper import multiple_of as multiple_of
@@ -64,9 +65,12 @@ from ._parameters import Parameters as Parameters
 from ._plan import Plan as Plan
 from ._registry import Registry as Registry
 from ._registry import load as load
+from .training import Checkpoint as Checkpoint
 from .training import Decay as Decay
+from .training import Every as Every
 from .training import History as History
 from .training import RunFolder as RunFolder
+from .training import StepTable as StepTable
 from .training import Trainer as Trainer
 
 __version__: str

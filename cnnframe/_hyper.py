@@ -27,6 +27,9 @@ from ._links import Links
 PerAxis = int | tuple[int, ...]
 """An integer for all spatial dimensions, or one for each; kept as a tuple of `dims` integers."""
 
+PerLayer = float | tuple[tuple[str, float], ...]
+"""A number for the whole network, or a mapping of layers or parameter arrays to numbers, kept as a tuple of pairs; of optimizers alone."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -134,6 +137,7 @@ class Hyperparameter:
             str: "a string",
             bool: "True or False",
             PerAxis: "an integer or one for each axis",
+            PerLayer: "a number or a mapping of layers or arrays to numbers, each",
             Links: "a Links table",
         }
         limits = [str(bound) for bound in self.bounds]
@@ -152,6 +156,8 @@ class Hyperparameter:
         settled = None if value is None and self.optional else self._convert(value, others, who)
         if settled is not None:
             parts = settled if isinstance(settled, tuple) else (settled,)
+            if self.kind is PerLayer and isinstance(settled, tuple):
+                parts = tuple(number for _, number in settled)
             for bound in self.bounds:
                 if not all(bound.allows(part, others) for part in parts):
                     raise HyperparameterError(f"{who}: {self.name} must be {self}; got {value!r}{_relation(bound, others)}")
@@ -166,9 +172,15 @@ class Hyperparameter:
             if len(parts) != dims:
                 raise HyperparameterError(f"{who}: {self.name} must have one integer for each of {dims} axes; got {value!r}")
             return tuple(int(part) for part in parts)
+        if self.kind is PerLayer and isinstance(value, (Mapping, tuple)):
+            pairs = tuple(value.items()) if isinstance(value, Mapping) else value
+            number = dataclasses.replace(self, kind=float, bounds=())
+            if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
+                raise self._wrong(value, who)
+            return tuple((name, number._convert(each, others, f"{who}: {name!r}")) for name, each in pairs)
         if self.kind is int and _is_integer(value):
             return int(value)
-        if self.kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool) and _is_finite(value):
+        if self.kind in (float, PerLayer) and isinstance(value, numbers.Real) and not isinstance(value, bool) and _is_finite(value):
             return float(value)
         if self.kind in (bool, str, Links) and isinstance(value, self.kind):
             return value
@@ -224,9 +236,11 @@ def _read(cls: type, field: dataclasses.Field[Any], hint: Any) -> Hyperparameter
     optional = get_origin(hint) is types.UnionType and type(None) in get_args(hint)
     if optional:
         hint = functools.reduce(operator.or_, (a for a in get_args(hint) if a is not type(None)))
-    if hint == PerAxis:
-        hint = PerAxis  # the one object, however it was written
-    if hint not in (int, float, bool, str, PerAxis, Links):
+    for kind in (PerAxis, PerLayer):
+        hint = kind if hint == kind else hint  # the one object, however it was written
+    from ._optimizer import Optimizer
+
+    if hint not in (int, float, bool, str, PerAxis, Links, *((PerLayer,) if issubclass(cls, Optimizer) else ())):
         raise DeclarationError(f"{cls.__qualname__}.{field.name}: a hyperparameter is int, float, bool, str, PerAxis or Links; got {hint!r}")
     unknown = [b for b in bounds if not isinstance(b, (Interval, OneOf, MultipleOf))]
     if unknown:

@@ -55,6 +55,27 @@ def test_momentum_and_weight_decay():
     assert list(params["dense1.b"]) == [1.0] * 5
 
 
+def test_weight_decay_by_layer_and_array():
+    params = cf.Parameters.initialise(net(), seed=2, dtype=np.float64, initial={"bias": cf.Constant(1.0)})
+    none = params.with_vector(np.zeros(params.vector.size))
+    sgd = make("sgd", weight_decay={"dense1": 0.1, "dense2": 0.5, "dense2.W": 0.2, "dense1.b": 0.3})
+    now, _ = sgd.step(params, none, sgd.init(params), 0.5)
+    for name, kept in (("dense1.W", 0.95), ("dense2.W", 0.9), ("dense1.b", 0.85), ("dense2.b", 1.0)):
+        np.testing.assert_allclose(now[name], kept * params[name])
+    same = make("sgd", weight_decay={"dense1": 0.1, "dense2": 0.1}).step(params, none, sgd.init(params), 0.5)[0]
+    assert same == make("sgd", weight_decay=0.1).step(params, none, sgd.init(params), 0.5)[0]
+    assert make("sgd", weight_decay={"dense1": 1}).weight_decay == (("dense1", 1.0),)
+    with pytest.raises(cf.UnknownNameError, match="weight_decay: no layer with parameters and no array is called 'dense3'"):
+        trainer_of(make("sgd", weight_decay={"dense3": 0.1})).start()
+    for bad in ({"dense1": -1}, {"dense1": "a"}, {1: 0.1}, "much", ((1, 2, 3),)):
+        with pytest.raises(cf.HyperparameterError, match="weight_decay must be"):
+            make("sgd", weight_decay=bad)
+
+
+def trainer_of(optimizer):
+    return cf.Trainer(net(), optimizer, 0.1)
+
+
 def test_equal_rates_give_identical_steps():
     plain = trainer(rate=0.05).fit(DATA, DATA, epochs=3)
     for rate in (
