@@ -5,6 +5,7 @@ from . import data as data
 from . import estimators as estimators
 from . import export as export
 from . import networks as networks
+from . import recipes as recipes
 from . import targets as targets
 from . import training as training
 from ._activation import Activation as Activation
@@ -21,6 +22,7 @@ from ._errors import HyperparameterError as HyperparameterError
 from ._errors import MissingPackageError as MissingPackageError
 from ._errors import NonFiniteError as NonFiniteError
 from ._errors import PluginError as PluginError
+from ._errors import RecipeError as RecipeError
 from ._errors import RunError as RunError
 from ._errors import ShapeError as ShapeError
 from ._errors import UnknownNameError as UnknownNameError

@@ -65,6 +65,10 @@ class ExportError(CnnframeError, ValueError):
     """A network that cannot be written in another format, or that the written file does not agree with."""
 
 
+class RecipeError(CnnframeError, ValueError):
+    """A recipe that cannot be read, or says what no recipe says."""
+
+
 class RunError(CnnframeError, OSError):
     """A run's folder that cannot be written or is taken."""
 

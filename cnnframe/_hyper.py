@@ -174,13 +174,12 @@ class Hyperparameter:
             return tuple(int(part) for part in parts)
         if self.kind is PerLayer and isinstance(value, (Mapping, tuple)):
             pairs = tuple(value.items()) if isinstance(value, Mapping) else value
-            number = dataclasses.replace(self, kind=float, bounds=())
-            if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
+            if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and _is_number(pair[1]) for pair in pairs):
                 raise self._wrong(value, who)
-            return tuple((name, number._convert(each, others, f"{who}: {name!r}")) for name, each in pairs)
+            return tuple((name, float(number)) for name, number in pairs)
         if self.kind is int and _is_integer(value):
             return int(value)
-        if self.kind in (float, PerLayer) and isinstance(value, numbers.Real) and not isinstance(value, bool) and _is_finite(value):
+        if self.kind in (float, PerLayer) and _is_number(value):
             return float(value)
         if self.kind in (bool, str, Links) and isinstance(value, self.kind):
             return value
@@ -194,7 +193,9 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def _is_finite(value: numbers.Real) -> bool:
+def _is_number(value: Any) -> bool:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
     try:
         return math.isfinite(value)
     except OverflowError:  # an integer beyond all floats

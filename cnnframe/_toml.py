@@ -100,11 +100,31 @@ def to_toml(graph: Graph) -> str:
     """
     import tomlkit
 
-    tables = to_tables(graph)
     document = tomlkit.document()
-    document.add("format", tomlkit.item(tables["format"]))
-    document.add("output", tomlkit.item(tables["output"]))
-    document.add("inputs", tomlkit.item(tables["inputs"]))
+    _lay_out(document, to_tables(graph))
+    text = tomlkit.dumps(document)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise GraphError(f"the graph cannot be written as TOML: {error.object[error.start]!r} is no Unicode character; rename what holds it") from None
+    return text
+
+
+def laid_out_graph(tables: Mapping[str, Any]) -> Any:
+    """The tables of a graph as one table of a larger document."""
+    import tomlkit
+
+    made = tomlkit.table()
+    _lay_out(made, tables)
+    return made
+
+
+def _lay_out(document: Any, tables: Mapping[str, Any]) -> None:
+    import tomlkit
+
+    for key in ("format", "output", "inputs"):
+        if key in tables:
+            document.add(key, tomlkit.item(tables[key]))
     nodes = tomlkit.table(is_super_table=True)
     for name, table in tables["nodes"].items():
         nodes.add(name, _laid_out(table))
@@ -114,12 +134,6 @@ def to_toml(graph: Graph) -> str:
         for table in tables["penalties"]:
             penalties.append(_laid_out(table))
         document.add("penalties", penalties)
-    text = tomlkit.dumps(document)
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise GraphError(f"the graph cannot be written as TOML: {error.object[error.start]!r} is no Unicode character; rename what holds it") from None
-    return text
 
 
 def _laid_out(table: Mapping[str, Any]) -> Any:
