@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from .. import networks
+from .._activation import Activation
 from .._errors import UnknownNameError, nearest
 from .._graph import Graph
-from .._op import Activation
 from ._tables import RULES, Tables
 
 _TRAINING: Final = {"reduction": "mean", "order": "shuffled", "seed": 0, "dtype": "float32"}
