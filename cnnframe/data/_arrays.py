@@ -26,7 +26,7 @@ def open_arrays(folder: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     place = Path(folder)
     if not place.is_dir():
         raise DataError(f"open_arrays: {place} is no folder")
-    found = {path.stem: _opened(path) for path in sorted(place.glob("*.npy")) if path.is_file()}
+    found = {path.stem: map_array(path) for path in sorted(place.glob("*.npy")) if path.is_file()}
     if not found:
         raise DataError(f"open_arrays: {place} holds no file *.npy; save arrays as x.npy and t.npy there")
     counts = {name: array.shape[0] if array.ndim else 0 for name, array in found.items()}
@@ -36,7 +36,12 @@ def open_arrays(folder: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _opened(path: Path) -> NDArray[Any]:
+def map_array(path: Path) -> NDArray[Any]:
+    """Return the array of a .npy file, mapped and read-only.
+
+    Raises:
+        DataError: it cannot be read, is truncated, or holds Python objects.
+    """
     try:
         return np.asarray(np.lib.format.open_memmap(path, mode="r"))
     except (ValueError, OSError, EOFError, TypeError, SyntaxError, OverflowError, MemoryError, RecursionError) as error:

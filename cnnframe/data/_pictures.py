@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .._errors import DataError
 from .._inputs import integer
+from ._arrays import map_array
 from ._resize import pad_to
 
 if TYPE_CHECKING:
@@ -64,14 +65,9 @@ def read_picture(path: str | os.PathLike[str], side: int = 28, *, invert: bool =
 
 
 def _array(path: Path) -> NDArray[np.float64]:
-    try:
-        with path.open("rb") as file:
-            array = np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError, TypeError, SyntaxError, OverflowError, MemoryError) as error:
-        raise DataError(f"{path} is no array: {error}; save it with numpy.save(..., allow_pickle=False)") from None
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.size or array.dtype.kind not in "fiub":
-        came = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
-        raise DataError(f"{path} must hold one picture, an array (height, width) of numbers; got {came}")
+    array = map_array(path)
+    if array.ndim != 2 or not 0 < array.size <= _MOST or array.dtype.kind not in "fiub":
+        raise DataError(f"{path} must hold one picture, an array (height, width) of at most {_MOST:,} numbers; got {array.dtype} of shape {array.shape}")
     if not np.isfinite(array).all():
         raise DataError(f"{path} must be finite; got a NaN or an infinity")
     if array.dtype == np.uint8:

@@ -20,6 +20,14 @@ IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 PLAIN = b"\0\0\x08\x03" + struct.pack(">3I", 2, 3, 4) + IMAGES.tobytes()
 
 
+@pytest.fixture
+def traced():
+    """What is allocated in a test is counted."""
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
 def written(folder, content, name="a"):
     path = folder / name
     path.write_bytes(content)
@@ -48,15 +56,13 @@ def test_what_is_written_is_read(tmp_path, name, array):
     assert found.dtype == array.dtype and np.array_equal(found, array) and [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_plain_files_are_mapped(tmp_path):
+def test_plain_files_are_mapped(tmp_path, traced):
     path = tmp_path / "large"
     with path.open("wb") as file:
         file.write(b"\0\0\x08\x01" + struct.pack(">I", 2**30))
         file.truncate(8 + 2**30)  # a file with a hole: it takes no room on the disk
-    tracemalloc.start()
     found = data.read_idx(path)
     assert found[2**30 - 5 :].tolist() == [0] * 5 and tracemalloc.get_traced_memory()[1] < 2**22
-    tracemalloc.stop()
     with pytest.raises(ValueError, match="read-only"):
         found[0] = 1
 
@@ -108,13 +114,11 @@ HUGE = b"\0\0\x0e\x08" + b"\xff" * 32
     ],
     ids=["header", "packed header", "modest", "more than promised", "bomb"],
 )
-def test_nothing_is_allocated_by_the_files_own_word(tmp_path, content, message):
+def test_nothing_is_allocated_by_the_files_own_word(tmp_path, content, message, traced):
     path = written(tmp_path, content)
-    tracemalloc.start()
     with pytest.raises(cf.DataError, match=message):
         data.read_idx(path)
     peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
     assert peak < 4 * 2**20
 
 
