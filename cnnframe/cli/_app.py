@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .._errors import CnnframeError
+from ._download import download
 from ._export import export
 from ._lazy import Lazy, points
 from ._list import list_plugins
@@ -51,6 +52,7 @@ def make_app() -> typer.Typer:
     def cnnframe() -> None:
         """Convolutional networks in which every gradient comes with evidence."""
 
+    app.command("download", epilog="Example: cnnframe download mnist")(download)
     app.command("export", epilog="Example: cnnframe export runs/bouvrie-1 bouvrie.onnx")(export)
     app.command("list", epilog="Example: cnnframe list --json")(list_plugins)
     app.command("new-plugin", epilog="Example: cnnframe new-plugin my-layers --layer echo")(new_plugin)

@@ -10,9 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import cnnframe as cf
 from cnnframe import data
+from cnnframe.cli._app import make_app
 from cnnframe.data import _download
 from cnnframe.data._mnist import Part
 
@@ -162,3 +164,13 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(cf.DataError, match="cannot be made"):
         data.download_mnist(tmp_path / "file" / "a", ["http://127.0.0.1:9"])
+
+
+def test_the_command(tmp_path):
+    runner = CliRunner()
+    with serving(Server(cut=1000)) as mirror:
+        broken = runner.invoke(make_app(), ["download", str(tmp_path), "--mirror", mirror])
+    assert broken.exit_code == 2 and "error: download_mnist: train-images-idx3-ubyte.gz could not be had" in broken.output
+    with serving(Server()) as mirror:
+        done = runner.invoke(make_app(), ["download", str(tmp_path), "--mirror", "http://127.0.0.1:9", "--mirror", mirror])
+    assert done.exit_code == 0 and f"export CNNFRAME_DATA={tmp_path}" in done.output.replace("\n", "") and contents(tmp_path) == FILES

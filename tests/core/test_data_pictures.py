@@ -141,7 +141,7 @@ def test_files_refused_without_room_for_what_they_say(tmp_path, name, content, m
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((2, 3, 3)), rr"one picture, an array \(height, width\) of at most 50,000,000 numbers; got float64 of shape \(2, 3, 3\)"),
+        (np.zeros((2, 3, 3)), r"one picture, an array \(height, width\) of at most 50,000,000 numbers; got float64 of shape \(2, 3, 3\)"),
         (np.array([["a"]]), "got <U1"),
         (np.array([[np.nan]]), "must be finite"),
         (np.array([[-1.0, 1.0]]), "numbers from 0, paper, upwards, some above 0; got -1.0 to 1.0"),
