@@ -89,7 +89,7 @@ def propagate(op: Op, arguments: Mapping[str, Array], diagonals: Mapping[str, Ar
     for names, squared in _groups({name: way for name, way in ways.items() if way.kind == "squared" and way.squared}):
         given = {name: np.square(array) if name in squared else array for name, array in arguments.items()}
         found |= _call.backward(op, diagonals, _call.forward(op, given)[1], names, shapes)
-    generated = wanted - found.keys()
+    generated = frozenset(name for name in wanted if name not in found)
     if generated:
         above = diagonals["y"] if op.single else dict(diagonals)
         made = routes.generated(above, tuple(arguments[name] for name in op.declaration.arguments), generated)

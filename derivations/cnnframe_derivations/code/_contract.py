@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import prod
+from typing import Any
 
 from ._views import Operand, aligned, spec
 from ._writer import OWN, Sizes, Writer, bracketed, tuple_text
@@ -27,6 +28,7 @@ class Contraction:
     texts: Mapping[str, str]
     taps: Collection[str]
     small: Collection[str] = ()
+    _known: dict[Any, tuple[float, tuple[int, int] | None]] = field(default_factory=dict)
 
     def run(self, operands: Sequence[Operand], keep: Sequence[str]) -> list[Operand]:
         """The operands that are left once everything but `keep` has been summed over."""
@@ -43,6 +45,11 @@ class Contraction:
         return self._best(tuple(operands), keep)[0]
 
     def _best(self, operands: tuple[tuple[frozenset[str], bool], ...], keep: frozenset[str]) -> tuple[float, tuple[int, int] | None]:
+        if (operands, keep) not in self._known:
+            self._known[operands, keep] = self._cheapest(operands, keep)
+        return self._known[operands, keep]
+
+    def _cheapest(self, operands: tuple[tuple[frozenset[str], bool], ...], keep: frozenset[str]) -> tuple[float, tuple[int, int] | None]:
         waiting = frozenset().union(*(labels for labels, _ in operands)) - keep
         alone = {v for v in waiting if sum(v in labels for labels, _ in operands) == 1}
         if alone:

@@ -59,8 +59,7 @@ class Emitter:
         found = Operand(text, labels, fresh=len(parts) > 1 or parts[0].fresh, mask=len(parts) == 1 and parts[0].mask, whole=whole)
         found = real(found)
         if len(labels) < len(free):
-            broadcast = aligned(found, free) if len(parts) == 1 else found
-            found = Operand(f"np.broadcast_to({broadcast.text}, {shape})", tuple(free))
+            found = Operand(f"np.broadcast_to({found.text}, {shape})", tuple(free))
         if flat:
             found = replace(found, text=f"{bracketed(found.text) if not found.whole else found.text}.reshape({shape})", whole=True)
         return found

@@ -130,6 +130,7 @@ class _Generation:
             symbols,
         )
         self.costs = Costs(self.emitter)
+        self._known: dict[str, tuple[Definition, list[Piece]]] = {}
 
     def source(self) -> str:
         """The whole text."""
@@ -166,7 +167,8 @@ class _Generation:
         for candidate in (claimed, derived):
             if candidate is not None:
                 try:
-                    costs[candidate] = self._cost(candidate)
+                    # Costs decide between the two; where there is one, it is enough that it can be scheduled.
+                    costs[candidate] = self._cost(candidate) if claimed else len(self._all_pieces(candidate))
                 except CodeError as error:
                     errors.append(error)
         if claimed in costs and claimed is not None:
@@ -206,11 +208,11 @@ class _Generation:
 
     def _pieces(self, name: str) -> list[Piece]:
         definition = self.definitions[name]
-        found: list[Piece] = []
-        for term in definition.terms:
-            one = Definition(definition.name, definition.index, definition.shape, (term,))
-            found += self._cheapest(one)
-        return found
+        known = self._known.get(name)
+        if known is None or known[0] != definition:
+            parts = [Definition(definition.name, definition.index, definition.shape, (term,)) for term in definition.terms]
+            known = self._known[name] = (definition, [piece for one in parts for piece in self._cheapest(one)])
+        return known[1]
 
     def _cheapest(self, one: Definition) -> list[Piece]:
         options, errors = [], []
@@ -224,7 +226,10 @@ class _Generation:
         return min(options, key=lambda found: sum(map(self.costs.piece, found)))
 
     def _cost(self, root: str) -> float:
-        return sum(self.costs.piece(piece) for name in self._closure([root]) if name not in self.chosen_entries for piece in self._pieces(name))
+        return sum(self.costs.piece(piece) for piece in self._all_pieces(root))
+
+    def _all_pieces(self, root: str) -> list[Piece]:
+        return [piece for name in self._closure([root]) if name not in self.chosen_entries for piece in self._pieces(name)]
 
     def _flat(self, found: Sequence[Piece]) -> bool:
         """Whether arrays of any axes have to be laid out along one: where that axis is summed over."""

@@ -80,7 +80,8 @@ class Pointwise:
         if name == "Softplus":
             return f"np.logaddexp(0, {self._at(e.args[0], known, ADD)})", WHOLE
         if name in CALLS:
-            return f"{CALLS[name]}({self._at(e.args[0], known, ADD)})", WHOLE
+            call = f"{CALLS[name]}({self._at(e.args[0], known, ADD)})"
+            return call if e.free_symbols & self.arrays else f"float({call})", WHOLE
         if e.is_NumberSymbol:
             return repr(float(e)), WHOLE
         raise CodeError(f"{e} has no code")
@@ -125,6 +126,10 @@ class Pointwise:
     def _power(self, base: Any, exponent: Any, known: Mapping[Any, str]) -> Written:
         if exponent == -1:
             return f"1 / {self._at(base, known, POWER)}", MULTIPLY
+        if not base.free_symbols & self.arrays and exponent.is_Rational and exponent > 0:
+            # Python's numbers take the type of the arrays that they meet; what NumPy makes of them does not.
+            whole = exponent.q == 1
+            return f"{self._at(base, known, WHOLE)} ** {exponent if whole else float(exponent)}", POWER
         if exponent == sp.Rational(1, 2):
             return f"np.sqrt({self._at(base, known, ADD)})", WHOLE
         if exponent == 2:

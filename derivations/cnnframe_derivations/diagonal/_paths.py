@@ -55,7 +55,9 @@ def _from_equation(equation: Any, known: set[Any], sizes: Mapping[Any, Any]) -> 
     step: Any = None
     order = []
     while len(order) < len(unknown):
-        digit = next((i for i in unknown if i not in order and (factors[i].is_nonzero if step is None and len(unknown) == 1 else _is_step(factors[i], step))), None)
+        digit = next(
+            (i for i in unknown if i not in order and (factors[i].is_nonzero if step is None and len(unknown) == 1 else _is_step(factors[i], step))), None
+        )
         if digit is None:
             return
         order.append(digit)

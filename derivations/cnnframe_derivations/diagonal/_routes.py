@@ -18,7 +18,7 @@ from .._numbers import Floats
 from .._symbolic import Structure, numbers
 from .._terms import Term, fresh
 from ._paths import one_path, settled
-from ._squares import _is_bit, begins, indices_of, slopes
+from ._squares import begins, indices_of, is_bit, slopes
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _monomial(derivation: Derivation, slope: Term, name: str, ends: set[Any]) ->
         label = str(part.base.label) if isinstance(part, sp.Indexed) else ""
         if label in derivation.symbolic.shapes:
             read.add(label)
-        elif not _is_bit(derivation, part):
+        elif not is_bit(derivation, part):
             factor *= part
     indices = ends | {index for index, _ in slope.bound}
     kept = _chosen_by(derivation, slope)

@@ -41,8 +41,11 @@ def squares(cls: type[Op], chosen: Structure) -> Derivation:
     """
     derivation = derive_structure(cls, chosen)
     found = {name: (_second if begins(cls) else _squared)(derivation, name) for name in derivation.gradients}
-    own = set(derivation.gradients.values())
-    inner = tuple(d for d in derivation.adjoints if d.name not in own) if begins(cls) else ()
+    inner: tuple[Definition, ...] = ()
+    if begins(cls):
+        own = set(derivation.gradients.values())
+        inner = tuple(_said_out(derivation, d) for d in derivation.adjoints if d.name not in own)
+        found = {name: _said_out(derivation, d) for name, d in found.items()}
     return replace(derivation, adjoints=(*inner, *found.values()), gradients={name: d.name for name, d in found.items()})
 
 
@@ -95,7 +98,7 @@ def _squared(derivation: Derivation, name: str) -> Definition:
             else:
                 terms.append(_product(box, given, left, left))
             terms += [_product(box, 2 * given, left, right) for right in parts[number + 1 :] if not contradictory(left, right)]
-    return Definition(DIAGONAL + name, at, shape, tuple(_tidy(derivation, term, sizes) for term in terms))
+    return Definition(DIAGONAL + name, at, shape, tuple(tidy(derivation, term, sizes) for term in terms))
 
 
 def _product(box: Any, weight: Any, left: Term, right: Term) -> Term:
@@ -109,23 +112,57 @@ def _second(derivation: Derivation, name: str) -> Definition:
     gradient = derivation.adjoint(name)
     at = indices_of(gradient.shape)
     sizes, same = dict(zip(at, gradient.shape, strict=True)), dict(zip(gradient.index, at, strict=True))
-    terms = tuple(_tidy(derivation, slope.substitute(same), sizes) for slope in slopes(derivation, gradient, name, at))
+    terms = tuple(tidy(derivation, slope.substitute(same), sizes) for slope in slopes(derivation, gradient, name, at))
     return Definition(DIAGONAL + name, at, gradient.shape, terms)
 
 
-def _tidy(derivation: Derivation, term: Term, free: dict[Any, Any]) -> Term:
+def _said_out(derivation: Derivation, definition: Definition) -> Definition:
+    """The same with what it reads of other adjoints written out, but for sums: products in it may cancel what would underflow."""
+    adjoints = {d.name: d for d in derivation.adjoints}
+    sizes, waiting, terms = dict(definition.box), list(definition.terms), []
+    while waiting:
+        term = tidy(derivation, waiting.pop(0), sizes)
+        parts: list[Term] = []
+        for factor in sp.Mul.make_args(term.body):
+            inner = adjoints.get(str(factor.base.label)) if isinstance(factor, sp.Indexed) else None
+            parts = [tidy(derivation, t, dict(inner.box)) for t in inner.terms] if inner else []
+            if inner and parts and not any(t.bound or t.ge or t.eq for t in parts):
+                at, rest = dict(zip(inner.index, factor.indices, strict=True)), term.body / factor
+                waiting = [replace(term, body=rest * t.body.xreplace(at)) for t in parts] + waiting
+                break
+        else:
+            terms.append(term)
+    return replace(definition, terms=tuple(terms))
+
+
+def tidy(derivation: Derivation, term: Term, free: dict[Any, Any]) -> Term:
     """The same sum with fewer indices: of two that are equal and have one range, one is enough; 0 and 1 are their own squares."""
     while True:
         equations = tuple(e for e in dict.fromkeys(map(sp.expand, term.eq)) if e != 0)
         term = replace(term, eq=equations)
         sizes = {**free, **dict(term.bound)}
         step = next(((v, w) for e in equations if (pair := _same(e, sizes)) for v, w in (pair, pair[::-1]) if v not in free), None)
+        step = step or next(((v, sp.Integer(0)) for v, size in term.bound if size == 1), None)
         if step is None:
             break
         gone, kept = step
         term = Term(tuple(pair for pair in term.bound if pair[0] != gone), term.ge, term.eq, term.body).substitute({gone: kept})
-    bits = {power: power.base for power in term.body.atoms(sp.Pow) if power.exp.is_Integer and power.exp > 0 and _is_bit(derivation, power.base)}
-    return replace(term, body=term.body.xreplace(bits))
+    body = sp.factor_terms(term.body)
+    values = {power: power.base for power in body.atoms(sp.Pow) if power.exp.is_Integer and power.exp > 0 and is_bit(derivation, power.base)}
+    values |= {power: _in_parts(derivation, power) for power in body.atoms(sp.Pow) if power.exp.is_Integer and power.exp < 0}
+    return replace(term, body=body.xreplace(values))
+
+
+def _in_parts(derivation: Derivation, power: Any) -> Any:
+    """A quotient by an intermediate that is a product, as one by its factors: what they cancel need not be divided by, which may underflow."""
+    name = str(power.base.base.label) if isinstance(power.base, sp.Indexed) else ""
+    definition = next((d for d in derivation.program.definitions if d.name == name), None)
+    if definition is None or len(definition.terms) != 1:
+        return power
+    (term,) = definition.terms
+    if term.bound or term.ge or term.eq or not term.body.is_Mul or not all(part.as_base_exp()[0].is_Indexed for part in term.body.args):
+        return power
+    return term.body.xreplace(dict(zip(definition.index, power.base.indices, strict=True))) ** power.exp
 
 
 def _same(equation: Any, sizes: dict[Any, Any]) -> tuple[Any, Any] | None:
@@ -136,7 +173,7 @@ def _same(equation: Any, sizes: dict[Any, Any]) -> tuple[Any, Any] | None:
     return (one, other) if equation in (one - other, other - one) and sizes[one] == sizes[other] else None
 
 
-def _is_bit(derivation: Derivation, entry: Any) -> bool:
+def is_bit(derivation: Derivation, entry: Any) -> bool:
     """Whether an entry is 0 or 1: that of a table of links, or of a choice."""
     if not isinstance(entry, sp.Indexed):
         return False

@@ -20,6 +20,7 @@ KINDS = {
     "kinks": "At a kink the value lies between the one-sided limits and is the declared one; near it, it is the right one.",
     "extremes": "Where the derived gradient is finite the code is: huge and tiny numbers, empty and constant arrays.",
     "composed": "Graphs of several operations give the right gradients together.",
+    "curvature": "The diagonal of the Gauss-Newton matrix goes back through the operation as the formula's squared derivatives say.",
     "canaries": "Deliberately broken copies of this backward pass were all refuted.",
 }
 """What each kind of evidence says, in the order of the columns; other kinds come after them."""

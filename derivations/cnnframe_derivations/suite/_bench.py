@@ -37,6 +37,7 @@ _SHARES = {
     "extremes": (1, 2, 4, 20, 200),
     "symbolic": (0, 1, 3, 8, 40),
     "composed": (1, 1, 2, 8, 60),
+    "curvature": (1, 2, 8, 16, 120),
     "canaries": (0, 0, 10, 40, 1000),
     "exhaustive": (0, 0, 1, 1, 1),
     "proved": (0, 0, 1, 1, 1),

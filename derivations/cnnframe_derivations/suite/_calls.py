@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from cnnframe import CnnframeError, ContractError
+from cnnframe import CnnframeError, ContractError, FormulaError
 from cnnframe import _call as core
+from cnnframe._curvature import propagate
 
 from ._oracle import Oracle, Truth
-from ._verdict import Drawn, Finding, Refutation
+from ._verdict import Drawn, Finding, Refutation, Skip
 
 BEAT: ContextVar[Callable[[str], None]] = ContextVar("beat", default=lambda text: None)
 """Told what is about to be called, by whoever watches over code that may never return."""
@@ -87,6 +88,28 @@ class Subject:
         for name in names:
             self._fits(f"gradient of {name!r}", gradients[name], shapes[name])
         return gradients
+
+    def curvature(self, arrays: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+        """The diagonal of a Gauss-Newton matrix for every input and parameter, as the executor propagates it.
+
+        Raises:
+            Skip: no route leads back; the executor says so too.
+        """
+        names = frozenset(self.case.op.declaration.differentiable)
+
+        def call() -> Any:
+            try:
+                return propagate(self.case.op, arrays, above, names)
+            except FormulaError as error:
+                return error
+
+        answer = self._call("curvature", call)
+        if isinstance(answer, FormulaError):
+            raise Skip(f"it has no curvature: {answer}")
+        for name in names:
+            self._fits(f"curvature of {name!r}", answer[name], self.case.shapes[name])
+        found: dict[str, Any] = answer
+        return found
 
     def _call(self, method: str, call: Any) -> Any:
         BEAT.get()(f"{self.kind}: {self.case.replay}")

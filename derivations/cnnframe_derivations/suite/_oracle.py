@@ -176,7 +176,7 @@ class Oracle:
                 arrays = {n: np.asarray(a, dtype=np.float64) if n in names else a for n, a in self.arrays.items()}
                 arrays[name] = Digits().array(arrays[name])
                 arrays[name][entry] = arrays[name][entry] * (1 + step)
-                held = self.evaluation.forward(_Given(name), arrays)
+                held = self.evaluation.forward(Given(name), arrays)
                 found = self.evaluation.outputs(held), self.evaluation.backward(Digits(), held, self.cotangents)
                 for moved, now, before in zip((moved_outputs, moved_gradients), found, (outputs, gradients), strict=True):
                     for key, value in now.items():
@@ -232,7 +232,7 @@ class Oracle:
                 arrays = {n: np.asarray(a, dtype=np.float64).astype(object) for n, a in self.arrays.items()}
                 arrays[name] = Digits().array(self.arrays[name])
                 arrays[name][entry] += sign * step
-                held = self.evaluation.forward(_Given(name), arrays)
+                held = self.evaluation.forward(Given(name), arrays)
                 outputs = self.evaluation.outputs(held)
                 values.append(
                     sum(
@@ -264,7 +264,7 @@ class _Recorder(Floats):
         return Floats.compare(self, relation, left, right)
 
 
-class _Given(Digits):
+class Given(Digits):
     """Many digits, with operands that may hold them already."""
 
     def __init__(self, name: str) -> None:

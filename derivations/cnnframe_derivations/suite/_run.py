@@ -10,7 +10,7 @@ from hypothesis.errors import Unsatisfiable
 from cnnframe import FormulaError, Op
 
 from .._target import operation
-from . import bounded, canaries, composed, contract, exact, exhaustive, extremes, independent, kinks, proved, symbolic
+from . import bounded, canaries, composed, contract, curvature, exact, exhaustive, extremes, independent, kinks, proved, symbolic
 from ._bench import Bench, Settings, put
 from ._cases import Case
 from ._coverage import sample
@@ -18,7 +18,7 @@ from ._oracle import Oracle
 from ._verdict import Evidence, Finding, OraclesDisagree, Refutation, Report
 
 KINDS: dict[str, ModuleType] = {
-    kind.KIND: kind for kind in (contract, exact, bounded, symbolic, proved, exhaustive, independent, kinks, extremes, composed, canaries)
+    kind.KIND: kind for kind in (contract, exact, bounded, symbolic, proved, exhaustive, independent, kinks, extremes, composed, curvature, canaries)
 }
 """Each is a module with `gather`, and with `CHECK` if it judges single cases; the cheapest and most exact first."""
 

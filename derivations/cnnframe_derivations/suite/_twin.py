@@ -24,8 +24,8 @@ from ._coverage import features
 from ._oracle import Oracle
 from ._verdict import Evidence, Finding, OraclesDisagree, Refutation, Skip
 
-LEFT_OUT = frozenset({"canaries", "proved"})
-"""Kinds of evidence that judge the suite, or the claims, and not the code."""
+LEFT_OUT = frozenset({"canaries", "proved", "curvature"})
+"""Kinds of evidence that judge the suite, the claims, or what is made of right gradients, and not the gradients."""
 
 
 class Twin(Bench):

@@ -30,6 +30,7 @@ HEADS = {
     "independent": "inde-\npend.",
     "extremes": "ex-\ntremes",
     "composed": "com-\nposed",
+    "curvature": "curv-\nature",
     "canaries": "cana-\nries",
 }
 """Column heads that are narrower than the words."""
