@@ -63,11 +63,6 @@ class Mutant:
     def id(self) -> str:
         return f"{self.module}:{self.line}:{self.operator}:{self.number}"
 
-    @property
-    def key(self) -> tuple[str, str, str, str]:
-        """What says which change it is, wherever the line moves to."""
-        return self.module, self.source, self.operator, self.text
-
 
 Change = tuple[ast.AST, str, str]
 

@@ -11,6 +11,9 @@ either listed in `suite_mutants.toml`, with the reason why it changes no verdict
 from __future__ import annotations
 
 import argparse
+import compileall
+import gc
+import hashlib
 import importlib
 import json
 import os
@@ -22,7 +25,7 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -35,7 +38,8 @@ from suite_changes import MODULES, PACKAGE, ROOT, Mutant, mutants, sample
 HELD = ("cnnframe", "cnnframe_plugins", "scipy.special", "mpmath", "sympy", "hypothesis", "pytest", "_pytest.pytester", "_pytest.junitxml")
 """What the tests and the package need, but for the package itself: imported once, so that each mutant begins in a copy of this process."""
 
-FILES = ("rounding", "suite_teeth", "symbolic", "derive", "mutants", "suite", "evidence", "kernels")
+PARTS = ("cases", "contract", "differences", "extremes", "kinds", "numbers", "oracle", "symbolic", "symbols", "values", "verdicts")
+FILES = ("rounding", *(f"suite_{part}" for part in PARTS), "symbolic", "derive", "mutants", "suite", "evidence", "kernels")
 """Files of tests that judge the suite, those with quick tests first."""
 
 
@@ -99,8 +103,10 @@ def run(copy: Path, files: Iterable[str], plugin: object, *options: str) -> int:
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(copy))
     resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+    # Who fails is all that is asked: no assertion is taken apart, and nothing is looked for that Python could not raise.
+    quick = ["--assert=plain", "-p", "no:unraisableexception", "-p", "no:threadexception"]
     quiet = ["-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore::pytest.PytestAssertRewriteWarning", "-q"]
-    return pytest.main([*quiet, *options, *files], plugins=[plugin])
+    return pytest.main([*quick, *quiet, *options, *files], plugins=[plugin])
 
 
 def apart(copy: Path, tests: list[str], limit: float) -> tuple[str, str]:
@@ -140,6 +146,7 @@ def copied(folder: Path) -> Path:
     copy = folder / str(os.getpid())
     if not copy.exists():
         shutil.copytree(PACKAGE, copy / PACKAGE.name)
+        compileall.compile_dir(copy, quiet=2)
     return copy
 
 
@@ -169,29 +176,58 @@ def judge(mutant: Mutant, folder: Path, traced: dict[str, Any], most: float, lim
     return {**kept, "result": result, "by": by, "tests": len(tests), "seconds": round(time.monotonic() - start, 1)}
 
 
-def trace(folder: Path, every: int) -> dict[str, Any]:
-    """Which tests run which lines."""
+def trace(folder: Path, every: int, file: str) -> dict[str, Any]:
+    """Which tests of a file run which lines."""
     copy, kept = copied(folder), folder / "traced.json"
     child = os.fork()
     if not child:
         plugin = Traced(copy / PACKAGE.name, every)
         status = 99
         try:
-            status = int(run(copy, [f"tests/derivations/test_{name}.py" for name in FILES], plugin))
+            status = int(run(copy, [file], plugin))
             kept.write_text(json.dumps(plugin.found))
         finally:
             os._exit(status)
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-        raise RuntimeError("the tests must pass on the package as it is")
+        raise RuntimeError(f"the tests of {file} must pass on the package as it is")
     found: dict[str, Any] = json.loads(kept.read_text())
     return found
 
 
-def equivalent() -> dict[tuple[str, str, str, str], str]:
-    """The changes that are known to change no verdict, with the reason."""
-    path = Path(__file__).with_suffix(".toml")
-    listed = tomllib.loads(path.read_text(encoding="utf-8")).get("equivalent", []) if path.exists() else []
-    return {(e["module"], e["line"], e["operator"], e["made"]): e["why"] for e in listed}
+def coverage(folder: Path, every: int, kept: Path | None) -> dict[str, Any]:
+    """Which tests run which lines: what `kept` holds of files that are as they were, and the rest found anew, file by file."""
+    held: dict[str, Any] = json.loads(kept.read_text()) if kept is not None and kept.exists() else {}
+    package = hashlib.sha256(b"".join((PACKAGE / f"{module}.py").read_bytes() for module in MODULES)).hexdigest()
+    for name in FILES:
+        file = f"tests/derivations/test_{name}.py"
+        stamp = hashlib.sha256((ROOT / file).read_bytes()).hexdigest() + package
+        if held.get(file, {}).get("stamp") != stamp:
+            held[file] = {"stamp": stamp, "tests": trace(folder, every, file)}
+            if kept is not None:
+                kept.write_text(json.dumps(held))
+    return {test: found for name in FILES for test, found in held[f"tests/derivations/test_{name}.py"]["tests"].items()}
+
+
+def equivalent() -> Callable[[Mutant], bool]:
+    """Whether a change is known to change no verdict.
+
+    An entry of the list has a module, one or more lines of it and a reason; without an operator, or what it makes, it
+    stands for all changes of those lines.
+    """
+    listed = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["equivalent"]
+    by_line: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for entry in listed:
+        for line in entry["lines"]:
+            by_line.setdefault((entry["module"], line), []).append(entry)
+    there = {(module, mutant.source) for module in {entry["module"] for entry in listed} for mutant in mutants(module)}
+    if gone := by_line.keys() - there:
+        raise SystemExit(f"these lines are listed, and in no module: {sorted(gone)}")
+
+    def known(mutant: Mutant) -> bool:
+        entries = by_line.get((mutant.module, mutant.source), [])
+        return any(entry.get("operator", mutant.operator) == mutant.operator and mutant.text in entry.get("made", [mutant.text]) for entry in entries)
+
+    return known
 
 
 def main() -> None:
@@ -205,7 +241,7 @@ def main() -> None:
     parser.add_argument("--resume", type=Path, help="a file of results, a line each: what it has is not run again, what is found is added")
     parser.add_argument("--every", type=int, default=4, help="one in this many of the tests of planted kernels is run")
     parser.add_argument("--limit", type=float, default=240.0, help="seconds after which a mutant is taken to hang")
-    parser.add_argument("--map", type=Path, help="a file of which tests run which lines: read if it is there, else written")
+    parser.add_argument("--map", type=Path, help="a file of which tests run which lines; what has changed is found anew")
     parser.add_argument("--most", type=float, default=60.0, help="seconds of tests that a mutant is put to, the quickest first")
     parser.add_argument("--list", action="store_true", help="show the mutants, and run none")
     arguments = parser.parse_args()
@@ -219,15 +255,14 @@ def main() -> None:
         return
     for module in HELD:
         importlib.import_module(module)
+    compileall.compile_dir(ROOT / "tests", quiet=2)
+    gc.freeze()
     known = equivalent()
     held = arguments.resume.read_text().splitlines() if arguments.resume and arguments.resume.exists() else []
     done = {found["id"]: found for found in map(json.loads, held)}
-    waiting = [m for m in chosen if m.id not in done and m.key not in known]
+    waiting = [m for m in chosen if m.id not in done and not known(m)]
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(arguments.jobs, get_context("fork")) as pool:
-        there = arguments.map is not None and arguments.map.exists()
-        traced = json.loads(arguments.map.read_text()) if there else trace(Path(folder), arguments.every)
-        if arguments.map:
-            arguments.map.write_text(json.dumps(traced))
+        traced = coverage(Path(folder), arguments.every, arguments.map)
         for one in pool.map(partial(judge, folder=Path(folder), traced=traced, most=arguments.most, limit=arguments.limit), waiting):
             print(f"{one['result']:9} {one['seconds']:6.1f} s  {one['id']}  {one['line']}  ->  {one['made']}  {one['by']}", flush=True)
             done[one["id"]] = one
@@ -237,8 +272,8 @@ def main() -> None:
         killers = sorted({one["by"] for one in done.values() if one["by"] in traced}, key=lambda test: traced[test]["seconds"])
         if killers and apart(copied(Path(folder)), killers, 10 * arguments.limit)[0] != "survived":
             raise RuntimeError("the tests that kill must pass on the package as it is, in that order too")
-    same = [m for m in chosen if m.key in known]
-    found = [done[m.id] for m in chosen if m.key not in known]
+    same = [m for m in chosen if known(m)]
+    found = [done[m.id] for m in chosen if not known(m)]
     for module in (*dict.fromkeys(m.module for m in chosen), ""):
         counts = Counter(one["result"] for one in found if module in ("", one["module"]))
         judged, killed = counts.total(), counts["killed"] + counts["timeout"]

@@ -1,0 +1,310 @@
+"""What is drawn, and the small box: structures, settings, and whether they were met."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import numpy as np
+import pytest
+from suite_parts import (
+    OPS,
+    Settled,
+    case,
+)
+
+import cnnframe as cf
+from cnnframe import Activation, DataError, Links, at_least, multiple_of, one_of, positive
+from cnnframe._axes import ELLIPSIS
+from cnnframe._hyper import hyperparameters
+from cnnframe_derivations import Settings
+from cnnframe_derivations.suite import verify
+from cnnframe_derivations.suite._bench import BUDGETS, Bench
+from cnnframe_derivations.suite._box import Box, vary
+from cnnframe_derivations.suite._cases import DTYPES, LAYOUTS, Case, fits, floats, integers_in, least_sizes, letters_of
+from cnnframe_derivations.suite._coverage import awkward, features, sample
+from cnnframe_derivations.suite._values import EXTREMES, LATTICES
+
+
+def test_a_case_is_written_down_and_read_again():
+    conv = OPS.make("conv_linked", links=Links(((0, 0), (1, 0)), 2, 1), size=2, dims=1)
+    for op, sizes in (
+        (conv, {"n": 1, "h0": 3}),
+        (OPS.make("relu"), {ELLIPSIS: (2, 3)}),
+        (OPS.make("conv", maps=2, size=(2, 1)), {"n": 1, "g": 1, "h0": 3, "h1": 2}),
+    ):
+        first = case(op, sizes, "float32", "strided", "fine", 12)
+        again = Case.from_replay(type(op), first.replay)
+        assert (again.op, again.known, again.dtype, again.layout, again.lattice, again.seed) == (first.op, first.known, "float32", "strided", "fine", 12)
+        assert again.structure == first.structure and hash(again.structure) == hash(first.structure)
+    line = case(OPS.make("dense", units=1), {"n": 1, "i": 1}).replay
+    for old, new in (
+        ('"float64"', '"float16"'),
+        ('"C"', '"D"'),
+        ('"small"', '"tall"'),
+        ('"units": 1', '"units": 0'),
+        ('"i": 1', '"i": "a"'),
+        ('"seed"', '"seat"'),
+        ("{", "["),
+    ):
+        with pytest.raises((DataError, cf.CnnframeError)):
+            Case.from_replay(OPS["dense"], line.replace(old, new))
+    for lattice in (*LATTICES, *EXTREMES):
+        assert Case.from_replay(OPS["dense"], line.replace("small", lattice)).lattice == lattice
+
+
+def test_structures_are_told_apart_by_class_and_by_text():
+    one, two = case(OPS.make("relu"), {ELLIPSIS: (2,)}), case(OPS.make("relu"), {ELLIPSIS: (3,)})
+    assert one.structure != two.structure and one.structure == replace(one, seed=9).structure
+    assert one.structure != replace(one, op=OPS.make("identity")).structure
+    assert one.structure != one.structure.text
+
+
+def test_a_case_fits_that_costs_the_oracle_little():
+    dense = OPS.make("dense", units=10)
+    assert fits(case(dense, {"n": 40, "i": 2})) and not fits(case(dense, {"n": 41, "i": 2}))
+    assert fits(case(dense, {"n": 100, "i": 2}), large=True) and not fits(case(dense, {"n": 101, "i": 2}), large=True)
+    assert fits(case(dense, {"n": 20, "i": 10})) and not fits(case(dense, {"n": 21, "i": 10}))
+    few = OPS.make("dense", units=1)
+    assert fits(case(few, {"n": 120, "i": 10}), large=True) and not fits(case(few, {"n": 121, "i": 10}), large=True)
+    assert fits(case(OPS.make("relu"), {ELLIPSIS: (400,)})) and not fits(case(OPS.make("relu"), {ELLIPSIS: (401,)}))
+
+
+def test_hyperparameters_are_drawn_within_their_bounds():
+    hypers = hyperparameters(Settled)
+    steps = (0, 1, 2, 4)
+    assert integers_in(hypers["count"], steps) == [2, 3, 4, 6]
+    assert integers_in(hypers["few"], steps) == [-1, 0, 1]
+    assert integers_in(hypers["above"], steps) == [1, 2, 3, 5]
+    assert integers_in(hypers["free"], steps) == [-2, -1, 0, 2]
+    assert set(floats(hypers["open"])) == {0.5, 0.25, 0.75, 0.9375}
+    assert set(floats(hypers["closed"])) == {0.5, 1.0, 0.25, 0.75, 0.9375, 0.0, 0.125}
+    assert floats(hypers["closed"])[-1] == 0.125
+
+
+def test_the_simplest_instance_of_a_class():
+    found = sample(Settled)
+    assert (found.count, found.open) == (2, 0.5)
+    assert sample(Settled, count=7).count == 7
+    for cls in OPS.operations().values():
+        assert isinstance(sample(cls), cls)
+
+
+def test_the_smallest_sizes_leave_no_output_empty():
+    for op in (OPS.make("conv", maps=1, size=(3, 2), stride=2), OPS.make("max_pool", size=3, stride=2, dims=1), OPS.make("dense", units=1)):
+        known = dict(op.declaration.known)
+        axes, letters = letters_of(op)
+        assert letters == sorted(letters) and not set(letters) & op.declaration.known.keys()
+        least = least_sizes(op, known, letters)
+        assert min(math.prod(shape) for shape in case(op, {**known, **least}).outputs.values()) == 1
+        for letter in letters:
+            smaller = {**known, **least, letter: least[letter] - 1}
+            assert least[letter] == 1 or min(axis(smaller) for shape in op.declaration.outputs.values() for axis in shape) < 1
+        assert None not in axes
+
+
+@pytest.mark.parametrize("name", sorted(OPS.operations()))
+def test_a_box_holds_different_cases_that_fit_from_the_simplest_on(name):
+    box = Box(OPS[name])
+    simple = list(box.simplest(40))
+    spread = box.spread(30)
+    assert simple and spread and len(spread) <= 30
+    for found in (simple, spread):
+        assert len({case.structure.text for case in found}) == len(found)
+        assert all(fits(case) for case in found)
+        assert {case.dtype for case in found} == set(DTYPES) or len(found) < 2
+        assert all(type(case.op) is OPS[name] for case in found)
+        [case.op.sizes(case.shapes) for case in found]
+    entries = [sum(math.prod(shape) for shape in case.shapes.values()) for case in simple]
+    assert entries[0] == min(filter(None, entries))
+    assert np.mean(entries[:10]) <= np.mean(entries[-10:])
+    assert max(math.prod(shape) for shape in simple[0].shapes.values()) == 1
+
+
+def test_a_box_reaches_every_small_setting():
+    found = Box(OPS["conv"]).spread(400)
+    for name, least, most in (("size", 1, 3), ("stride", 1, 3), ("padding", 0, 2), ("dilation", 1, 3)):
+        assert {value for case in found for value in getattr(case.op, name)} == set(range(least, most + 1)), name
+    assert {case.op.orientation for case in found} == set(hyperparameters(OPS["conv"])["orientation"].choices)
+    assert {case.op.maps // case.op.groups for case in found} == {1, 2, 3} == {case.op.groups for case in found}
+    assert {case.known["n"] for case in found} >= {1, 2, 3}
+    assert any(len(set(case.op.size)) > 1 for case in found)
+    shapes = {case.known[ELLIPSIS] for case in Box(OPS["relu"]).spread(40)}
+    assert shapes == {(1,), (3,), (2, 2), (2, 3), (), (0, 2), (5, 1), (2, 1, 3), (3, 3)}
+    tables = {case.op.links for case in Box(OPS["conv_linked"]).spread(400)}
+    assert len(tables) == 6
+    rates = {case.op.beta for case in Box(OPS["logistic"]).spread(200)}
+    assert {0.5, 1.0, 2.0} <= rates
+    assert Box(OPS["dense"]).size == 3 * 3 * 4
+
+
+def test_values_layout_and_type_go_round():
+    first = case(OPS.make("relu"))
+    found = [vary(first, number) for number in range(40)]
+    assert {c.dtype for c in found} == set(DTYPES)
+    assert {c.layout for c in found} == set(LAYOUTS)
+    assert {c.lattice for c in found} == set(LATTICES) - {"real"}
+    assert {(c.dtype, c.layout) for c in found} == {(dtype, layout) for dtype in DTYPES for layout in LAYOUTS}
+    assert [c.seed for c in found] == list(range(40))
+
+
+def met(op, sizes, **more):
+    return set(features(case(op, sizes, **more)))
+
+
+PLAIN = {"float64", "small values"}
+
+
+def test_the_settings_of_a_case_are_named():
+    dense = OPS.make("dense", units=1)
+    assert met(dense, {"n": 2, "i": 1}) == PLAIN
+    assert met(dense, {"n": 1, "i": 2}) == PLAIN | {"a batch of one", "i above 1"}
+    assert met(dense, {"n": 4, "i": 4}) == PLAIN | {"i above 1"}
+    assert met(dense, {"n": 5, "i": 5}) == PLAIN | {"a batch above four", "i above 1", "i above 4"}
+    assert met(dense, {"n": 8, "i": 1}) == PLAIN | {"a batch above four"}
+    assert met(dense, {"n": 9, "i": 1}) == PLAIN | {"a batch above four", "a batch above eight"}
+    assert met(dense, {"n": 0, "i": 1}, layout="F") == {"an empty batch"}
+    assert met(dense, {"n": 2, "i": 1}, dtype="float32", layout="strided", lattice="fine") == {"float32", "strided layout", "fine values"}
+    assert met(OPS.make("dense", units=2), {"n": 2, "i": 1}) == PLAIN | {"units above 1"}
+    assert met(OPS.make("dense", units=4), {"n": 2, "i": 1}) == PLAIN | {"units above 1", "units above 3"}
+    assert met(OPS.make("dense", units=3), {"n": 2, "i": 1}) == PLAIN | {"units above 1"}
+    assert met(OPS.make("relu"), {ELLIPSIS: (4, 4)}) == PLAIN
+    assert met(OPS.make("relu"), {ELLIPSIS: (17,)}) == PLAIN | {"more than 16 entries"}
+    assert met(OPS.make("relu"), {ELLIPSIS: (0,)}) == set()
+
+
+def test_the_settings_of_windows_are_named():
+    def of(h, **hyper):
+        pool = OPS.make("max_pool", dims=len(h), **hyper)
+        found = met(pool, {"n": 2, "i": 1, **{f"h{d}": size for d, size in enumerate(h)}})
+        return found - PLAIN - {f"dims={len(h)}"}
+
+    assert of((4,), size=2, stride=2) == {"nothing left over", "size above 1", "stride above 1"}
+    assert of((5,), size=2, stride=2) == {"entries left over", "size above 1", "stride above 1"}
+    assert of((4,), size=4, stride=3) == {"nothing left over", "size above 1", "size above 3", "stride above 1", "stride below size"}
+    assert of((5,), size=2, stride=3) == {"nothing left over", "size above 1", "stride above 1", "stride above size"}
+    assert of((5,), size=1, stride=1) == set()
+    assert of((3, 3), size=(1, 2), stride=1) == {"size above 1", "size not the same on all axes", "stride below size"}
+    assert of((2, 3), size=1, stride=1) == {"a map that is not square"}
+    same = {"size above 1 and the same on all axes", "size above 1", "stride below size"}
+    assert of((3, 3), size=2, stride=1) == same
+
+
+def test_what_must_be_met_is_read_off_the_declaration():
+    always = {"float64", "float32", "F layout", "strided layout", "reversed layout"}
+    batch = {"an empty batch", "a batch of one", "a batch above four", "a batch above eight"}
+    assert awkward(OPS["relu"]) == always | {"more than 16 entries"}
+    assert awkward(OPS["dense"]) == always | batch | {"i above 1", "i above 4", "units above 1", "units above 3"}
+    pool = awkward(OPS["max_pool"])
+    assert pool >= always | batch | {"i above 1", "i above 4", "a map that is not square", "entries left over", "nothing left over"}
+    assert pool >= {"size above 1", "size above 3", "size not the same on all axes", "size above 1 and the same on all axes", "stride above size"}
+    assert pool >= {"dims=1", "dims=2", "dims=3"} and "h0 above 1" not in pool
+    assert {feature for feature in awkward(Settled) if feature.startswith(("few", "word", "axes", "count", "open", "above"))} == {
+        *("few above -1", "word='a'", "word='b'", "count above 2", "count above 4", "above above 1", "above above 3"),
+        *("axes above 1", "axes above 3", "axes not the same on all axes", "axes above 1 and the same on all axes"),
+    }
+    assert not any("float" in feature and feature not in always for feature in awkward(OPS["logistic"]))
+
+
+def test_a_bench_draws_by_profile_seed_and_type():
+    first, same = (Bench(OPS["dense"], Settings("smoke", 3)) for _ in range(2))
+    assert [c.replay for c in first.drawn] == [c.replay for c in same.drawn]
+    assert [c.replay for c in first.drawn] != [c.replay for c in Bench(OPS["dense"], Settings("smoke", 4)).drawn]
+    assert [c.seed for c in first.box] != [c.seed for c in Bench(OPS["dense"], Settings("smoke", 4)).box]
+    assert first.seed(1) != first.seed(2) and first.seed(1) == same.seed(1) != Bench(OPS["relu"], Settings("smoke", 3)).seed(1)
+    assert len(first.box) == BUDGETS["smoke"]["box"] and len(first.drawn) == BUDGETS["smoke"]["drawn"]
+    assert first.some("contract") == first.drawn[: BUDGETS["smoke"]["contract"]] and first.missing == []
+    single = Bench(OPS["dense"], Settings("quick", dtype="float32"))
+    assert {c.dtype for c in (*single.box, *single.drawn)} == {"float32"} and single.missing == []
+    both = Bench(OPS["dense"], Settings("quick"))
+    assert both.missing == [] and {c.dtype for c in both.drawn} == set(DTYPES)
+    counted = Counter(feature for c in (*both.box, *both.drawn) for feature in features(c))
+    assert min(counted[feature] for feature in awkward(OPS["dense"])) >= 3
+    assert both.oracle(both.box[0]) is both.oracle(replace(both.box[0]))
+    assert both.exact and not Bench(OPS["softmax"], Settings("smoke")).exact
+
+
+@dataclass(frozen=True)
+class Chosen(Activation):
+    """A choice without a default, one that may be left out, and a word."""
+
+    way: Annotated[str, one_of("up", "down")]
+    times: Annotated[float | None, positive] = 2.0
+    flag: bool = False
+
+    name = "chosen"
+
+    def f(self, x):
+        return x * (self.times or 1)
+
+    def df(self, x, y):
+        return np.full_like(x, self.times or 1)
+
+    def expr(self, x):
+        return x * self.times if self.times is not None else x
+
+
+def test_choices_and_what_may_be_left_out_are_drawn_and_met():
+    assert sample(Chosen).way == "up"
+    assert {feature for feature in awkward(Chosen) if "=" in feature} == {"way='up'", "way='down'", "flag=False", "flag=True"}
+    bench = Bench(Chosen, Settings("quick"))
+    for found in (bench.drawn, bench.box):
+        assert {c.op.way for c in found} == {"up", "down"} and {c.op.flag for c in found} == {False, True}
+        assert {None, 2.0} <= {c.op.times for c in found}
+    assert verify(Chosen, Settings("smoke")).finding is None
+    assert "way='down'" in set(features(case(Chosen("down"))))
+
+
+def test_a_box_with_a_few_more_than_asked_for_is_spread_too():
+    found = Box(OPS["dense"]).spread(10)
+    assert len(found) == 10 and {c.op.units for c in found} == {1, 2, 3}
+    assert len(Box(OPS["dense"]).spread(36)) == 36 == len(Box(OPS["dense"]).spread(40))
+
+
+def test_a_level_has_all_digits_of_its_sum():
+    from itertools import product
+
+    from cnnframe_derivations.suite._box import _level
+
+    radices = (2, 3, 1, 2)
+    levels = [list(_level(radices, level)) for level in range(7)]
+    assert sorted(digits for level in levels for digits in level) == sorted(product(*map(range, radices)))
+    assert all(sum(digits) == number for number, level in enumerate(levels) for digits in level) and [len(level) for level in levels] == [1, 3, 4, 3, 1, 0, 0]
+    assert list(_level((), 0)) == [()] and list(_level((), 1)) == []
+
+
+@dataclass(frozen=True)
+class Divided(Activation):
+    """A multiple that is declared before what divides it."""
+
+    many: Annotated[int, at_least(1), multiple_of("few")]
+    few: Annotated[int, at_least(1)] = 1
+
+    name = "divided"
+
+    def f(self, x):
+        return x * (self.many // self.few)
+
+    def df(self, x, y):
+        return np.full_like(x, self.many // self.few)
+
+    def expr(self, x):
+        return x * self.many / self.few
+
+
+def test_hyperparameters_are_made_in_an_order_that_bounds_allow():
+    bench = Bench(Divided, Settings("quick"))
+    for found in (bench.drawn, bench.box):
+        assert {c.op.few for c in found} >= {1, 2, 3} and {c.op.many // c.op.few for c in found} >= {1, 2}
+        assert all(c.op.many % c.op.few == 0 for c in found)
+    axes = Box(Settled).spread(40)
+    assert len(axes) == 40 and {len(c.op.axes) for c in axes} == {2} and {c.op.count for c in axes} == {2, 3, 4}
+    assert {len(c.op.axes) for c in Bench(Settled, Settings("smoke")).drawn} == {2}
+
+
+def test_what_has_one_axis_need_not_differ_between_axes():
+    made = dataclass(frozen=True)(type("OneAxis", (OPS["max_pool"],), {"name": "one_axis", "dims": 1, "__annotations__": {"dims": Annotated[int, one_of(1)]}}))
+    found = awkward(made)
+    assert "size above 1" in found and not any("all axes" in feature for feature in found)

@@ -1,0 +1,146 @@
+"""Differences of the code itself, and what holds at kinks."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+from suite_parts import (
+    OPS,
+    at,
+    case,
+    check,
+    pointwise,
+    refutation_of,
+)
+
+from cnnframe._axes import ELLIPSIS
+from cnnframe.algebra import exp, when
+from cnnframe_derivations import derive
+from cnnframe_derivations.suite import exact, gather, independent, kinks
+from cnnframe_derivations.suite._calls import Subject
+from cnnframe_derivations.suite._oracle import ROUTES, UNIT, Oracle
+from cnnframe_derivations.suite._verdict import Evidence, Skip
+
+
+def test_difference_formulas_are_exact_up_to_their_degree():
+    for degree, weights in independent._WEIGHTS.items():
+        for power in range(degree + 1):
+            assert sum((weight * Fraction(step) ** power for step, weight in weights.items()), Fraction(0)) == (power == 1)
+    assert sorted(independent._WEIGHTS) == list(independent._WEIGHTS) == [1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("expr", "degree"),
+    [
+        (lambda x: x, 1),
+        (lambda x: 3 * x + 1, 1),
+        (lambda x: x * x, 2),
+        (lambda x: x * x * x + x, 3),
+        (lambda x: (x + 1) ** 2 * x, 3),
+        (lambda x: when(x > 0, x, x * x), 2),
+        (lambda x: when(x > 0, 2, 3), 0),
+        (exp, None),
+        (lambda x: x ** sp.Rational(3, 2), None),
+        (lambda x: 1 / x, None),
+        (lambda x: x * exp(x), None),
+        (lambda x: when(x > 0, exp(x), x), None),
+        (lambda x: sp.Integer(3), 0),
+    ],
+)
+def test_the_degree_of_a_formula(expr, degree):
+    assert independent.degree_in(derive(pointwise("power", expr=expr)()).program, "x") == degree
+
+
+def probe(cls, *values):
+    oracle = at(cls, *values)
+    return independent._Probe(oracle, Subject("independent", oracle))
+
+
+def test_estimates_hold_the_derivative_within_a_small_error():
+    logistic = pointwise("smooth", lambda x: 1 / (1 + np.exp(-x)), lambda x: x, lambda x: 1 / (1 + exp(-x)))
+    for value in (-3.0, -0.5, 0.25, 2.0):
+        slope = math.exp(-value) / (1 + math.exp(-value)) ** 2
+        there = probe(logistic, 1.0, value)
+        for estimate, width in ((there._complex_step("x", (1,)), 1e-12), (there._five_points("x", (1,)), 1e-7), (there.derivative("x", (1,)), 1e-12)):
+            assert abs(estimate.value - slope) <= estimate.error < width
+        assert there.derivative("x", (1,)).method == "complex step"
+        assert there._five_points("x", (1,)).error > 0
+    cubed = pointwise("cubed", lambda x: x**3, lambda x: x, lambda x: x**3)
+    found = Oracle(case(cubed(), {ELLIPSIS: (2,)}))
+    estimate = independent._Probe(found, Subject("independent", found)).derivative("x", (1,))
+    assert (estimate.method, estimate.error) == ("exact secant", 0.0)
+    assert estimate.value == 3 * found.arrays["x"][1] ** 2 * found.cotangents["y"][1]
+
+
+def test_no_estimate_reaches_across_a_kink_or_through_code_that_takes_no_complex_numbers():
+    bent = pointwise("bent", lambda x: np.maximum(x, 0) ** 1.5, lambda x: x, lambda x: when(x > 0, x, 0) ** sp.Rational(3, 2))
+    assert probe(bent, 2.0**-10).derivative("x", (0,)) is None and probe(bent, 1.0).derivative("x", (0,)).method == "five-point difference"
+    real_only = pointwise("real_only", lambda x: np.exp(x.astype(np.float64)), lambda x: x, exp)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert probe(real_only, 0.5).derivative("x", (0,)).method == "five-point difference"
+    parts = pointwise("parts", lambda x: np.exp(np.abs(x)), lambda x: x, exp)
+    assert probe(parts, 0.5).derivative("x", (0,)).method == "five-point difference"
+    steep = pointwise("steep", lambda x: np.exp(1000 * x.real), lambda x: x, lambda x: exp(1000 * x))
+    assert probe(steep, 0.125).derivative("x", (0,)) is None
+    refuses = pointwise("refuses", lambda x: np.exp(x) if x.dtype == np.float64 else 1 / 0, lambda x: x, exp)
+    assert probe(refuses, 0.5).derivative("x", (0,)).method == "five-point difference"
+
+
+def test_entries_are_probed_in_another_order_for_another_seed():
+    few, many = np.zeros((2, 2)), np.zeros((4, 5))
+    assert set(independent._entries(few, 1)) == set(np.ndindex(2, 2)) and independent._entries(np.zeros(0), 1) == []
+    assert len(set(independent._entries(many, 1))) == independent.ENTRIES
+    assert len({tuple(independent._entries(many, seed)) for seed in range(5)}) == 5
+
+
+def test_differences_that_disagree_alone_leave_the_verdict_open(monkeypatch):
+    monkeypatch.setattr(exact, "check", lambda oracle, evidence: None)
+    monkeypatch.setattr("cnnframe_derivations.suite.bounded.check", lambda oracle, evidence: None)
+    wrong = pointwise("half", df=lambda x: np.full_like(x, 0.5))
+    with pytest.raises(independent.Disagreement, match=r"gives .* for entry .* of the gradient of 'x', the code"):
+        check(independent, wrong(), dtype="float64")
+    evidence = gather("independent", wrong)
+    assert evidence.state == "inconclusive" and "and the formula agrees with the code" in evidence.doubt
+
+
+def test_a_gradient_at_a_kink_must_be_the_formulas_own():
+    wrong = pointwise("wrong_at_zero", lambda x: np.maximum(x, 0), lambda x: np.where(x > 0, 1.0, np.where(x == 0, 0.5, 0.0)), lambda x: when(x > 0, x, 0))
+    found = refutation_of(kinks, wrong(), {ELLIPSIS: (8,)})
+    assert "of the gradient of 'x' at a kink must be 0; got 0.5" in found.what
+    assert "the one-sided derivatives of its own output entry" in found.certificate and "are 0 and 1" in found.certificate
+    evidence = check(kinks, OPS.make("relu"), {ELLIPSIS: (8,)})
+    zeros = int(np.sum(Oracle(case(OPS.make("relu"), {ELLIPSIS: (8,)})).arrays["x"] == 0))
+    assert evidence.compared == {"gradient of 'x' (kinks)": min(zeros, kinks.ENTRIES)} and zeros > 0
+
+
+def test_a_formula_that_lies_outside_its_own_derivatives_at_a_kink_is_a_doubt():
+    def between_sides(x):
+        return when(x > 0, x, when(x < 0, -x, 5 * x))
+
+    odd = pointwise("odd_at_zero", np.abs, lambda x: np.where(x == 0, 5.0, np.sign(x)), between_sides)
+    evidence = check(kinks, odd(), {ELLIPSIS: (8,)})
+    assert evidence.doubt.startswith("at a kink the formula itself gives 5 for the gradient of 'x', though the one-sided derivatives") and not evidence.checks
+    for expr, reason in ((lambda x: when(x > 0, exp(x), 1), "not piecewise polynomial"), (lambda x: when(x > 0, x * x, 0), "not piecewise linear")):
+        with pytest.raises(Skip, match=reason):
+            check(kinks, pointwise("bent", expr=expr)(), {ELLIPSIS: (8,)})
+
+
+def test_what_is_skipped_is_counted():
+    bent = pointwise("bent", lambda x: np.maximum(x, 0) ** 1.5, np.ones_like, lambda x: when(x > 0, x, 0) ** sp.Rational(3, 2))
+    oracle = at(bent, 2.0**-10, 2.0**-11, 1e-4)
+    evidence = Evidence("independent")
+    independent.check(oracle, evidence)
+    assert evidence.skipped == {"differences reach across a kink or have too large an error": 3} and not evidence.checks
+    assert evidence.asked == {"gradient of 'x'"}
+
+
+def test_an_estimate_allows_for_the_rounding_of_code_that_takes_another_route():
+    there = probe(pointwise("exponential", np.exp, np.exp, exp), 1.0)
+    assert there._complex_step("x", (0,)).error >= ROUTES * UNIT["float64"] * math.e
+    assert there._five_points("x", (0,)).error >= 4 * ROUTES * UNIT["float64"] * math.e / independent.STEP

@@ -1,0 +1,158 @@
+"""Code that is run on symbols."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+from suite_parts import (
+    ANY,
+    OPS,
+    Total,
+    case,
+    check,
+    pointwise,
+    refutation_of,
+)
+
+from cnnframe._axes import ELLIPSIS
+from cnnframe.algebra import indices, total
+from cnnframe_derivations import Settings
+from cnnframe_derivations.suite import gather, symbolic
+from cnnframe_derivations.suite._bench import BUDGETS, Bench
+from cnnframe_derivations.suite._ring import Ring
+from cnnframe_derivations.suite._scalar import symbols
+from cnnframe_derivations.suite._verdict import Evidence, OraclesDisagree, Skip
+
+
+def test_values_for_symbols_have_no_ties_and_stay_small():
+    for op, sizes in (
+        (OPS.make("dense", units=2), {"n": 2, "i": 3}),
+        (OPS.make("softmax_cross_entropy", targets="index"), {"n": 2, "c": 3}),
+        (OPS.make("dropout", rate=0.5), ANY),
+    ):
+        first = case(op, sizes)
+        for positive_ in (False, True):
+            arrays, cotangents = symbolic._values(first, positive=positive_)
+            assert {n: v.shape for n, v in arrays.items()} == first.shapes and {n: v.shape for n, v in cotangents.items()} == first.outputs
+            real = [v for n, v in arrays.items() if op.declaration.values.get(n) is None]
+            every = np.concatenate([np.ravel(v) for v in (*real, *cotangents.values())])
+            assert np.unique(every).size == every.size and np.abs(every).max() < 3 and np.abs(every).min() > 0
+            assert not positive_ or all(np.all(v > 0) for v in real)
+            assert all(np.unique(np.abs(v)).size == v.size for v in real) or not positive_
+        for name, value in arrays.items():
+            if op.declaration.values.get(name) == "unit_interval":
+                assert np.all((value > 0) & (value < 1) & (value * 16 % 2 == 1))
+            elif op.declaration.values.get(name) is not None and value.dtype.kind == "i":
+                assert np.all((value >= 0) & (value < 3))
+    with pytest.raises(Skip, match="too large"):
+        symbolic._values(case(OPS.make("relu"), {ELLIPSIS: (33,)}), positive=False)
+    assert symbolic._values(case(OPS.make("relu"), {ELLIPSIS: (32,)}), positive=False)
+
+
+def test_small_cases_that_show_much_are_chosen_for_symbols():
+    assert symbolic._tiny(case(OPS.make("relu"), {ELLIPSIS: (12,)})) and not symbolic._tiny(case(OPS.make("relu"), {ELLIPSIS: (13,)}))
+    assert not symbolic._tiny(case(OPS.make("relu"), {ELLIPSIS: (0,)}))
+    assert not symbolic._tiny(case(OPS.make("batch_norm", dims=0), {"n": 0, "i": 1}))
+    evidence = gather("symbolic", OPS["dense"], Settings("quick"))
+    assert evidence.cases == BUDGETS["quick"]["symbolic"] and evidence.checks == 3 * evidence.cases and not evidence.absent
+    typed = pointwise("typed", lambda x: x.astype(float), expr=lambda x: x)
+    assert gather("symbolic", typed, Settings("smoke")).absent.startswith("the code does not take symbols: the code does not take symbols: ")
+    large = dataclass(frozen=True)(type("Large", (Total,), {"name": "large", "inputs": {"x": "n c"}}))
+    monkey = Evidence("symbolic")
+    bench = Bench(large, Settings("smoke"))
+    bench.__dict__["box"] = bench.__dict__["drawn"] = ()
+    symbolic.gather(bench, monkey)
+    assert monkey.checks
+
+
+def test_answers_to_symbols_are_looked_at_as_to_numbers():
+    ring = Ring()
+    x = symbols(ring, "x", np.array([0.75, 1.25]))
+    found = symbolic._scalars(ring, np.array([x[0], 0.5], object), (2,))
+    assert found[0] is x[0] and found[1].value == 0.5 and found[1].terms == {0: Fraction(1, 2)}
+    assert symbolic._scalars(ring, x[0], ())[()] is x[0]
+    for answer, shape, said in ((x, (3,), "another shape"), (np.array(["a", x[0]], object), (2,), "neither a symbol nor a number")):
+        with pytest.raises(Skip, match=said):
+            symbolic._scalars(ring, answer, shape)
+    read, write = symbolic._Reader(ring), symbolic._Writer(ring)
+    for scalar in (x[0] * x[1] ** 2 - x[0] / 3, np.exp(x[0] - 2 * x[1]) ** 2, np.log(1 + x[0]) / x[1], (2 * x[0] + x[1]) ** -0.5, 3 * np.sqrt(2 * x[0])):
+        back = read(write(scalar.terms))
+        assert ring.vanishes(ring.add(back, ring.scale(scalar.terms, -1))), scalar
+    assert not ring.add(read(sp.Integer(0)), {})
+
+
+def test_our_derivative_is_held_against_sympys(monkeypatch):
+    right = Ring.gradient
+
+    def wrong(self, terms):
+        return {s: self.scale(t, 2) for s, t in right(self, terms).items()}
+
+    monkeypatch.setattr(Ring, "gradient", wrong)
+    with pytest.raises(OraclesDisagree, match="SymPy's derivative by"):
+        check(symbolic, OPS.make("scaled_tanh"), {ELLIPSIS: (2,)})
+    later = Evidence("symbolic")
+    later.passed("gradient of 'x'")
+    with pytest.raises(OraclesDisagree, match="SymPy's derivative by"):
+        symbolic.check(case(OPS.make("scaled_tanh"), {ELLIPSIS: (2,)}), later)
+
+
+def test_a_refutation_by_symbols_shows_both_expressions():
+    wrong = pointwise("thrice", lambda x: x * x, lambda x: 3 * x, lambda x: x * x)
+    found = refutation_of(symbolic, wrong(), {ELLIPSIS: (2,)})
+    assert found.case[-2].startswith("backward gives 3*") and found.case[-3].startswith("the derivative of <dy, forward> by x[0] is 2*")
+    assert found.case[-1].startswith("which is more by dy[0]*x[0]") or found.case[-1].startswith("which is more by ")
+    arrays = {array.name: array for array in found.arrays}
+    x, dy = arrays["x"].entries, arrays["dy"].entries
+    assert arrays["expected"].entries == pytest.approx([2 * a * b for a, b in zip(x, dy, strict=True)])
+    assert arrays["got"].entries == pytest.approx([3 * a * b for a, b in zip(x, dy, strict=True)])
+    assert arrays["x"].entry == arrays["got"].entry == arrays["expected"].entry == (0,) and arrays["dy"].entry is None
+    assert f"must be {2 * x[0] * dy[0]:.12g}"[:20] in found.what and "for all values," in found.certificate
+    scalar = dataclass(frozen=True)(
+        type("Scalarly", (Total,), {"name": "scalarly", "inputs": {"x": "c"}, "output": "", "forward": one_total, "backward": one_back, "formula": one_formula})
+    )
+    assert "entry (0,) of the gradient of 'x' must be" in refutation_of(symbolic, scalar(), {"c": 2}).what
+
+
+def one_total(self, x):
+    return x.sum(), x
+
+
+def one_back(self, dy, saved):
+    return {"x": 2 * dy + 0 * saved}
+
+
+def one_formula(self, at, x):
+    (k,) = indices("k")
+    return total(x[k], (k, x.shape[0]))
+
+
+def test_what_symbols_cannot_decide_is_skipped():
+    with pytest.raises(Skip, match="no entries to differentiate by"):
+        check(symbolic, OPS.make("relu"), {ELLIPSIS: (0,)})
+    with pytest.raises(Skip, match="not positive"):
+        check(symbolic, pointwise("never", lambda x: np.sqrt(-1 - x * x))(), {ELLIPSIS: (2,)})
+    unclear = pointwise("unclear", df=lambda x: 2 * np.log(x * x) / np.log((x * x) ** 2))
+    with pytest.raises(Skip, match="neither shown to vanish nor"):
+        check(symbolic, unclear(), {ELLIPSIS: (2,)})
+    positive_only = pointwise("positive_only", np.log, lambda x: 1 / x)
+    assert check(symbolic, positive_only(), {ELLIPSIS: (3,)}).compared == {"gradient of 'x' (for all values)": 1}
+
+
+def test_the_unit_interval_is_not_left_by_values_for_symbols():
+    for seed in range(12):
+        arrays, _ = symbolic._values(case(OPS.make("dropout", rate=0.5), {ELLIPSIS: (12,)}, seed=seed), positive=bool(seed % 2))
+        (name,) = (name for name, values in OPS.make("dropout", rate=0.5).declaration.values.items() if isinstance(values, str))
+        assert arrays[name].min() > 0 and arrays[name].max() < 1
+        index, _ = symbolic._values(case(OPS.make("softmax_cross_entropy", targets="index"), {"n": 8, "c": 3}, seed=seed), positive=False)
+        assert set(index["t"]) <= {0, 1, 2}
+
+
+def test_values_for_symbols_have_both_signs():
+    for positive_ in (False, True):
+        found = [symbolic._values(case(OPS.make("dense", units=2), {"n": 2, "i": 3}, seed=seed), positive=positive_) for seed in range(4)]
+        assert {bool(v < 0) for _, cotangents in found for v in cotangents["y"].ravel()} == {True, False}
+        assert {bool(v < 0) for arrays, _ in found for v in arrays["x"].ravel()} == ({False} if positive_ else {True, False})
