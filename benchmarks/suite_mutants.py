@@ -150,9 +150,11 @@ def copied(folder: Path) -> Path:
     return copy
 
 
-def judge(mutant: Mutant, folder: Path, traced: dict[str, Any], most: float, limit: float) -> dict[str, Any]:
-    """Put one mutant to the tests that run its lines, the quickest first; what runs at import time to all."""
+def judge(mutant: Mutant, folder: Path, traced: dict[str, Any], most: float, limit: float, end: float) -> dict[str, Any] | None:
+    """Put one mutant to the tests that run its lines, the quickest first; what runs at import time to all. None after `end`."""
     start = time.monotonic()
+    if start > end:
+        return None
     copy = copied(folder)
     touched = {(mutant.module, line) for line in mutant.lines}
     met = [test for test, found in traced.items() if not mutant.within or touched & set(map(tuple, found["lines"]))]
@@ -235,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", type=int, default=0, help="how many mutants, spread over the modules; 0 for all")
     parser.add_argument("--seed", type=int, default=0, help="which sample")
-    parser.add_argument("--module", help="only those of this module, such as suite/exact")
+    parser.add_argument("--module", action="append", help="only those of this module, such as suite/exact; may be given again")
     parser.add_argument("--id", action="append", help="only this mutant; may be given again")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--resume", type=Path, help="a file of results, a line each: what it has is not run again, what is found is added")
@@ -243,9 +245,11 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=240.0, help="seconds after which a mutant is taken to hang")
     parser.add_argument("--map", type=Path, help="a file of which tests run which lines; what has changed is found anew")
     parser.add_argument("--most", type=float, default=60.0, help="seconds of tests that a mutant is put to, the quickest first")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no mutant after so many; with --resume the next run goes on")
     parser.add_argument("--list", action="store_true", help="show the mutants, and run none")
     arguments = parser.parse_args()
-    chosen = [m for module in MODULES if arguments.module in (None, module) for m in mutants(module)]
+    end = time.monotonic() + arguments.seconds
+    chosen = [m for module in MODULES if module in (arguments.module or MODULES) for m in mutants(module)]
     if arguments.sample:
         chosen = sample(chosen, arguments.sample, arguments.seed)
     if arguments.id:
@@ -263,17 +267,18 @@ def main() -> None:
     waiting = [m for m in chosen if m.id not in done and not known(m)]
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(arguments.jobs, get_context("fork")) as pool:
         traced = coverage(Path(folder), arguments.every, arguments.map)
-        for one in pool.map(partial(judge, folder=Path(folder), traced=traced, most=arguments.most, limit=arguments.limit), waiting):
+        put = partial(judge, folder=Path(folder), traced=traced, most=arguments.most, limit=arguments.limit, end=end)
+        for one in filter(None, pool.map(put, waiting)):
             print(f"{one['result']:9} {one['seconds']:6.1f} s  {one['id']}  {one['line']}  ->  {one['made']}  {one['by']}", flush=True)
             done[one["id"]] = one
             if arguments.resume:
                 with arguments.resume.open("a") as file:
                     file.write(json.dumps(one) + "\n")
         killers = sorted({one["by"] for one in done.values() if one["by"] in traced}, key=lambda test: traced[test]["seconds"])
-        if killers and apart(copied(Path(folder)), killers, 10 * arguments.limit)[0] != "survived":
+        if killers and time.monotonic() < end and apart(copied(Path(folder)), killers, 10 * arguments.limit)[0] != "survived":
             raise RuntimeError("the tests that kill must pass on the package as it is, in that order too")
     same = [m for m in chosen if known(m)]
-    found = [done[m.id] for m in chosen if not known(m)]
+    found = [done[m.id] for m in chosen if m.id in done and not known(m)]
     for module in (*dict.fromkeys(m.module for m in chosen), ""):
         counts = Counter(one["result"] for one in found if module in ("", one["module"]))
         judged, killed = counts.total(), counts["killed"] + counts["timeout"]
