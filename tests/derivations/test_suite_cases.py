@@ -21,11 +21,12 @@ from cnnframe._axes import ELLIPSIS
 from cnnframe._hyper import hyperparameters
 from cnnframe_derivations import Settings
 from cnnframe_derivations.suite import verify
-from cnnframe_derivations.suite._bench import BUDGETS, Bench
+from cnnframe_derivations.suite._bench import BUDGETS, Bench, Check
 from cnnframe_derivations.suite._box import Box, vary
 from cnnframe_derivations.suite._cases import DTYPES, LAYOUTS, Case, fits, floats, integers_in, least_sizes, letters_of
 from cnnframe_derivations.suite._coverage import awkward, features, sample
-from cnnframe_derivations.suite._values import EXTREMES, LATTICES
+from cnnframe_derivations.suite._values import EXTREMES, LATTICES, LINE
+from cnnframe_derivations.suite._verdict import Evidence, Skip
 
 
 def test_a_case_is_written_down_and_read_again():
@@ -308,3 +309,108 @@ def test_what_has_one_axis_need_not_differ_between_axes():
     made = dataclass(frozen=True)(type("OneAxis", (OPS["max_pool"],), {"name": "one_axis", "dims": 1, "__annotations__": {"dims": Annotated[int, one_of(1)]}}))
     found = awkward(made)
     assert "size above 1" in found and not any("all axes" in feature for feature in found)
+
+
+def test_digits_name_a_structure():
+    """The hyperparameters' digits, then those of the sizes in the order of their letters, from the smallest on."""
+    dense = Box(OPS["dense"])
+    assert dense.radices == [3, 4, 3]
+    found = dense.case((2, 3, 1))
+    assert (found.op.units, found.known["i"], found.known["n"]) == (3, 4, 2)
+    assert (found.dtype, found.layout, found.lattice, found.seed) == ("float64", "C", "small", 0)
+    pool = Box(OPS["max_pool"])
+    assert pool.order[0] == "dims" and pool.radices == [3] * 7 + [4] * 4 + [3]
+    found = pool.case((1, 1, 2, 0, 0, 1, 2, 1, 2, 3, 2, 0))
+    assert (found.op.dims, found.op.size, found.op.stride) == (2, (2, 3), (1, 2))
+    assert [found.known[letter] for letter in ("h0", "h1", "i", "n")] == [3, 5, 4, 3]
+    assert pool.case((1, 1, 2, 0, 0, 1, 2, 1, 2, 3, 2, 1)) is None
+    line = pool.case((0, 1, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0))
+    assert (line.op.size, line.known["h0"]) == ((2,), 5) and pool.case((0, 1, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1)) is None
+    shapes = [Box(OPS["relu"]).case((first, second)).known[ELLIPSIS] for first in range(3) for second in range(3)]
+    assert shapes == [(1,), (3,), (2, 2), (2, 3), (), (0, 2), (5, 1), (2, 1, 3), (3, 3)]
+    tied = Box(Divided).case((2, 1, 1, 0))
+    assert (tied.op.few, tied.op.many, tied.known[ELLIPSIS]) == (3, 6, (2, 3))
+    chosen = [Box(Chosen).case(digits).op for digits in ((1, 1, 0, 0, 0), (0, 0, 1, 0, 0))]
+    assert [(op.way, op.times, op.flag) for op in chosen] == [("down", 2.0, False), ("up", None, True)]
+
+
+def test_the_simplest_structures_come_first_and_values_go_round():
+    found = list(Box(OPS["dense"]).simplest(5))
+    assert [(c.op.units, c.known["i"], c.known["n"]) for c in found] == [(1, 1, 1), (1, 1, 2), (1, 2, 1), (2, 1, 1), (1, 1, 3)]
+    assert [c.seed for c in found] == [0, 1, 2, 3, 4]
+    assert len(list(Box(OPS["dense"]).simplest(100))) == 36 == len(Box(OPS["dense"]).spread(40)) and len(Box(OPS["dense"]).spread(35)) == 35
+    seventh = vary(found[0], 7)
+    assert (seventh.dtype, seventh.layout, seventh.lattice, seventh.seed, seventh.op) == ("float32", "reversed", "deep", 7, found[0].op)
+    fourth = vary(found[0], 4)
+    assert (fourth.dtype, fourth.layout, fourth.lattice) == ("float64", "strided", "apart")
+
+
+@dataclass(frozen=True)
+class Spare(Activation):
+    """A multiple that may be left out."""
+
+    few: Annotated[int, at_least(1)] = 1
+    many: Annotated[int | None, multiple_of("few")] = None
+
+    name = "spare"
+
+    def f(self, x):
+        return x * 1
+
+    def df(self, x, y):
+        return np.ones_like(x)
+
+    def expr(self, x):
+        return x
+
+
+def test_what_may_be_left_out_has_one_digit_and_no_divisor():
+    box = Box(Spare)
+    assert box.radices == [3, 1, 3, 3]
+    assert box.case((2, 0, 0, 0)).op == Spare(3)
+    assert {c.op.many is None for c in Bench(Spare, Settings("quick")).drawn} == {True, False}
+    assert verify(Spare, Settings("smoke")).finding is None
+    assert {feature for feature in features(case(Spare(1, 3))) if "many" in feature} == {"many above -2", "many above 0"}
+    assert not any("many" in feature for feature in features(case(Spare(1))))
+
+
+def test_a_function_of_one_number_has_a_case_for_each_type():
+    relu = Bench(OPS["relu"], Settings())
+    assert [(c.dtype, c.layout, c.lattice, c.known[ELLIPSIS]) for c in relu.line] == [(dtype, "C", "line", (LINE,)) for dtype in ("float64", "float32")]
+    assert len({c.seed for c in relu.line}) == 1 and 0 <= relu.line[0].seed < 2**14
+    assert [c.dtype for c in Bench(OPS["relu"], Settings(dtype="float32")).line] == ["float32"]
+    assert Bench(OPS["dense"], Settings()).line == ()
+
+
+def test_what_is_met_too_seldom_is_drawn_again_and_then_said(monkeypatch):
+    """Of a setting that no case has, the bench says so; one that few have is drawn for."""
+    monkeypatch.setattr("cnnframe_derivations.suite._bench.awkward", lambda cls: {"never", "float32", "float64", "a batch of one"})
+    monkeypatch.setitem(BUDGETS, "quick", {**BUDGETS["quick"], "box": 8, "drawn": 12})
+    bench = Bench(OPS["dense"], Settings("quick"))
+    assert bench.missing == ["never"] and Bench(OPS["dense"], Settings("smoke")).missing == []
+    assert Bench(OPS["dense"], Settings("quick", dtype="float64")).missing == ["never"]
+    first = bench._some_more(0)
+    assert bench.drawn == tuple(first) and len(first) == BUDGETS["quick"]["drawn"]
+    rounds = []
+    monkeypatch.setattr(Bench, "_some_more", lambda self, number: rounds.append(number) or [first[number]])
+    monkeypatch.setattr(Bench, "_rare", lambda self, found: {"nothing has this"})
+    assert Bench(OPS["dense"], Settings("quick")).drawn == (first[0],) and rounds == list(range(8))
+    monkeypatch.setattr(Bench, "_rare", lambda self, found: set(features(first[1])))
+    again = Bench(OPS["dense"], Settings("quick")).drawn
+    assert again[:2] == (first[0], first[1]) and rounds == [*range(8), *range(8)]
+    monkeypatch.setattr(Bench, "_rare", lambda self, found: {"float32", "float64"} if len(found) < 3 else set())
+    assert Bench(OPS["dense"], Settings("quick")).drawn == tuple(first[:3])
+
+
+def test_every_case_is_judged_and_what_was_judged_is_counted():
+    bench = Bench(OPS["dense"], Settings("smoke"))
+    cases = [case(OPS.make("dense", units=1), {"n": n, "i": 1}) for n in (1, 2, 9)]
+
+    def judge(oracle, evidence):
+        if oracle.case.known["n"] == 2:
+            raise Skip("two")
+
+    evidence = Evidence("kind")
+    judged = bench.judge(Check(judge, lambda c: replace(c, seed=5)), cases, evidence)
+    assert judged == {"float64": 2, "small values": 2, "a batch of one": 1, "a batch above four": 1, "a batch above eight": 1}
+    assert evidence.cases == 3 and evidence.skipped == {"two": 1}

@@ -85,7 +85,7 @@ class Box:
                 hyper = self.hypers[name]
                 own = [rest.pop(0) for _ in range(_width(hyper))]
                 options = _options(hyper)
-                if hyper.kind is PerAxis and not hyper.optional:
+                if hyper.kind is PerAxis:
                     given[name] = tuple(options[d] for d in own[: given.get("dims", 2)])
                     continue
                 value = options[own[0]]
@@ -107,7 +107,7 @@ def vary(case: Case, number: int) -> Case:
 
 
 def _width(hyper: Hyperparameter) -> int:
-    return LARGEST_KERNEL_AXES if hyper.kind is PerAxis and not hyper.optional else 1
+    return LARGEST_KERNEL_AXES if hyper.kind is PerAxis else 1
 
 
 def _options(hyper: Hyperparameter) -> Sequence[Any]:
@@ -134,10 +134,8 @@ def _sizes(op: Op, digits: Sequence[int]) -> Mapping[str, Any] | None:
     rest = list(digits)
     axes, letters = letters_of(op)
     if None in axes:
-        shape = 3 * rest.pop(0) + rest.pop(0)
-        if shape >= len(SMALL_SHAPES):
-            return None
-        known[ELLIPSIS] = SMALL_SHAPES[shape]
+        # Two digits name one of the nine.
+        known[ELLIPSIS] = SMALL_SHAPES[3 * rest.pop(0) + rest.pop(0)]
     least = least_sizes(op, known, letters)
     for letter in letters:
         step = rest.pop(0)

@@ -85,7 +85,7 @@ def _of_hyperparameter(name: str, hyper: Hyperparameter, value: Any) -> Iterator
             yield f"{name} not the same on all axes"
         elif value[0] > low and len(value) > 1:
             yield f"{name} above {low} and the same on all axes"
-    elif hyper.kind is int:
+    elif hyper.kind is int and value is not None:
         yield from (f"{name} above {bound}" for bound in (_low(hyper), _low(hyper) + 2) if value > bound)
 
 
