@@ -19,12 +19,15 @@ from suite_parts import (
     second_output,
 )
 
-from cnnframe.algebra import tanh, when
+from cnnframe import Layer
+from cnnframe._axes import ELLIPSIS
+from cnnframe.algebra import absolute, tanh, when
 from cnnframe_derivations import Settings
 from cnnframe_derivations.suite import exhaustive, extremes, gather
+from cnnframe_derivations.suite._bench import BUDGETS, Bench
 from cnnframe_derivations.suite._cases import DTYPES
 from cnnframe_derivations.suite._oracle import UNIT, Oracle
-from cnnframe_derivations.suite._values import EXTREMES
+from cnnframe_derivations.suite._values import EXTREMES, LINE
 from cnnframe_derivations.suite._verdict import Evidence, Refutation, Skip
 
 
@@ -216,3 +219,141 @@ def test_code_may_be_off_by_a_few_units_at_infinity():
     assert swept(near_one(8), lambda x: 1 - np.tanh(x) ** 2, tanh, math.inf, 1.0, -1.0, -math.inf)["inputs"] == 4
     with pytest.raises(Refutation, match="at x = inf"):
         swept(near_one(40), lambda x: 1 - np.tanh(x) ** 2, tanh, math.inf, 1.0, -1.0, -math.inf)
+
+
+# What is promised beyond the formula
+
+
+def scaled(factor, **promises):
+    """An activation that is the identity, but for a factor near 1 in its value."""
+    return pointwise("scaled", lambda x: x * x.dtype.type(factor), np.ones_like, lambda x: x, **promises)()
+
+
+def test_digits_are_kept_up_to_a_few_roundings_and_no_more():
+    """The identity may be off by 16 times two units, one of its value and one of its operand: 32 units, or 16 epsilons."""
+    kept = {"keeps_digits": ("y",)}
+    line = {"sizes": {ELLIPSIS: (LINE,)}, "lattice": "line"}
+    for dtype in DTYPES:
+        eps = float(np.finfo(dtype).eps)
+        assert check(extremes, scaled(1 + 14 * eps, **kept), dtype=dtype, **line).compared == {"small entries keep their digits": 1}
+        found = refutation_of(extremes, scaled(1 + 20 * eps, **kept), dtype=dtype, **line)
+        assert "of the output 'y' must be" in found.what and "it promises to keep its digits" in found.certificate
+    assert not check(extremes, scaled(1 + 2.0**-20), **line).checks
+    both = scaled(1, keeps_digits=("x", "y"))
+    assert check(extremes, both, **line).compared == {"small entries keep their digits": 2}
+    steep = pointwise("steep", df=lambda x: np.full_like(x, 1 + 2.0**-20), keeps_digits=("x",))()
+    assert "of the gradient of 'x' must be 1" in refutation_of(extremes, steep, **line).what
+
+
+def test_the_smallest_numbers_are_kept_where_they_are_looked_at():
+    """Numbers that float64 holds with few digits may be off by some of its smallest, and must not be taken for 0."""
+    flushed = pointwise("flushed", lambda x: np.where(np.abs(x) < np.finfo(x.dtype).tiny, x.dtype.type(0), x), keeps_digits=("y",))()
+    for dtype in DTYPES:
+        sizes = {"sizes": {ELLIPSIS: (6,)}, "dtype": dtype}
+        assert "must be" in refutation_of(extremes, flushed, lattice="denormal", **sizes).what
+        assert check(extremes, flushed, lattice="line", **sizes).checks
+    near = pointwise("near", lambda x: x + 8 * x.dtype.type(np.finfo(x.dtype).smallest_subnormal), keeps_digits=("y",))()
+    assert check(extremes, near, {ELLIPSIS: (6,)}, lattice="denormal").compared["small entries keep their digits"] == 1
+    assert check(extremes, near, {ELLIPSIS: (6,)}, lattice="tiny").compared == {"output": 1, "gradient of 'x'": 1}
+
+
+@dataclass(frozen=True)
+class Shifted(Layer):
+    """x + b, which is off by a millionth."""
+
+    name = "shifted"
+    keeps_digits = ("y",)
+    inputs = {"x": "n"}
+    params = {"b": "n"}
+    output = "n"
+
+    def forward(self, x, b):
+        return (x + b) * x.dtype.type(1 + 2.0**-20), None
+
+    def backward(self, dy, saved):
+        return {"x": dy * 1, "b": dy * 1}
+
+    def formula(self, at, x, b):
+        return x[at] + b[at]
+
+
+def test_of_layers_those_with_few_operands_are_moved_one_by_one():
+    assert extremes.operands(Oracle(case(Shifted(), {"n": 12}, lattice="line"))) == 24
+    assert "must be" in refutation_of(extremes, Shifted(), {"n": 12}, lattice="line", dtype="float64").what
+    assert not check(extremes, Shifted(), {"n": 13}, lattice="line").checks
+    bench = Bench(Shifted, Settings("smoke"))
+    cases = [case(Shifted(), {"n": n}) for n in (12, 13, 1, 2, 3, 4, 5)]
+    assert [(c.known["n"], c.lattice) for c in extremes._of_all_sizes(cases, bench)] == [(n, "line") for n in (12, 1, 2, 3)]
+
+
+def test_every_rule_has_its_cases():
+    """Each rule of extreme values, numbers that are none, and what is promised beyond."""
+    budget = BUDGETS["smoke"]["extremes"]
+    plain = gather("extremes", pointwise("plain"), Settings("smoke"))
+    assert plain.cases == len(EXTREMES) + budget and plain.state == "verified"
+    full = gather("extremes", pointwise("full", full_range=True), Settings("smoke"))
+    assert full.cases == plain.cases + budget
+    kept = gather("extremes", pointwise("kept", keeps_digits=("y",)), Settings("smoke"))
+    assert kept.cases == plain.cases + 2
+    assert gather("extremes", Shifted, Settings("smoke")).finding.kind == "extremes"
+
+
+def test_numbers_that_are_none_are_put_in_the_entry_of_the_seed():
+    cls = dataclass(frozen=True)(type("Lost", (Total,), {"name": "lost", "forward": lambda self, x: (np.nansum(x, axis=1), x)}))
+    for seed, entry in ((0, (0, 0)), (4, (1, 1)), (5, (1, 2)), (6, (0, 0))):
+        with pytest.raises(Refutation) as caught:
+            extremes.not_finite(Oracle(case(cls(), {"n": 2, "c": 3}, lattice="real", seed=seed)), Evidence("extremes"))
+        assert caught.value.finding.what.startswith(f"a NaN in entry {entry} of 'x' vanishes: entry ({entry[0]},) of the output is ")
+    assert {array.name: array.entry for array in caught.value.finding.arrays}["got"] == (0,)
+
+
+def test_numbers_that_are_none_reach_what_depends_on_them_and_nothing_else():
+    first = broken("first", Total, forward=lambda self, x: (x[:, 0] * 1, x), formula=lambda self, at, x: x[at[0], 0])
+    for seed in range(6):
+        evidence = Evidence("extremes")
+        extremes.not_finite(Oracle(case(first, {"n": 2, "c": 3}, lattice="real", seed=seed)), evidence)
+        assert evidence.compared == {"NaN and infinity pass through": 2}
+    bell = pointwise("bell", lambda x: 1 / (1 + x * x), lambda x: x, lambda x: 1 / (1 + x * x))
+    extremes.not_finite(Oracle(case(bell(), {ELLIPSIS: (3,)}, lattice="real")), evidence)
+    assert evidence.checks == 4
+    hidden = pointwise("hidden", lambda x: np.where(np.isinf(x), 1, x), lambda x: x, lambda x: x)
+    with pytest.raises(Refutation, match="an infinity in entry"):
+        extremes.not_finite(Oracle(case(hidden(), {ELLIPSIS: (3,)}, lattice="real")), evidence)
+
+
+def test_where_a_formula_branches_a_promise_is_looked_at_entry_by_entry():
+    full = pointwise("full", lambda x: np.maximum(x, 0), np.ones_like, lambda x: when(x > 0, x, 0), full_range=True)
+    for size, tried in ((4, 4), (24, 24), (30, 24)):
+        evidence = Evidence("extremes")
+        extremes.not_finite(Oracle(case(full(), {ELLIPSIS: (size,)}, lattice="real")), evidence)
+        assert evidence.checks == 2 * tried
+    lost = pointwise("lost", lambda x: np.where(x > 0, x, 0), np.ones_like, lambda x: when(x > 0, x, 0), full_range=True)
+    with pytest.raises(Refutation, match="a NaN in entry"):
+        extremes.not_finite(Oracle(case(lost(), {ELLIPSIS: (8,)}, lattice="real")), Evidence("extremes"))
+
+
+def test_values_that_nearly_overflow_are_promised_by_a_full_range_alone():
+    squares = pointwise("root", lambda x: np.sqrt(x * x), np.sign, absolute)
+    for dtype in DTYPES:
+        assert "got inf" in refutation_of(extremes, squares(), lattice="vast", dtype=dtype).what
+        assert check(extremes, OPS.make("relu"), lattice="vast", dtype=dtype).compared == {"output": 1, "gradient of 'x'": 1}
+
+
+def test_limits_are_kept_where_they_are_promised():
+    def forward(x):
+        with np.errstate(all="ignore"):
+            return np.where(np.isinf(x), np.nan, np.tanh(x)).astype(x.dtype)
+
+    values = (math.inf, 1.0, -1.0, -math.inf)
+
+    def run(f, expr, **promises):
+        cls = pointwise("swept", f, lambda x: 1 - np.tanh(x) ** 2 if expr is tanh else (x > 0).astype(x.dtype), expr, **promises)
+        return exhaustive._run(cls(), iter([np.array((*values, math.nan), np.float32)]))
+
+    assert run(forward, tanh)["inputs"] == 5
+    with pytest.raises(Refutation, match="at x = inf must be 1; got nan"):
+        run(forward, tanh, full_range=True)
+    positive_part = lambda x: np.where(x > 0, x, 0).astype(x.dtype)  # noqa: E731 # as the formula has it
+    assert run(positive_part, lambda x: when(x > 0, x, 0))["inputs"] == 5
+    with pytest.raises(Refutation, match="at x = nan must be nan; got 0"):
+        run(positive_part, lambda x: when(x > 0, x, 0), full_range=True)

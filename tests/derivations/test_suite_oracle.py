@@ -149,3 +149,28 @@ def test_steps_beside_a_kink_are_taken_in_double_precision():
     single = replace(case(bent, {ELLIPSIS: (1,)}), dtype="float32")
     oracle = Oracle.at(single, {"x": np.array([1024.0], np.float32)}, {"y": np.ones(1, np.float32)})
     assert oracle.on_a_kink("x", (0,))
+
+
+def test_how_far_roundings_of_the_operands_move_answers():
+    """Sums of |operand| |derivative| over all that is rounded; the entries of a function of one number are moved at once."""
+    squared = at(pointwise("squared", expr=lambda x: x * x), 3.0, -0.5)
+    outputs, gradients = squared.conditions()
+    np.testing.assert_allclose(outputs["y"], [18.0, 0.5], rtol=1e-12)
+    np.testing.assert_allclose(gradients["x"], [6.0, 1.0], rtol=1e-12)
+    op = OPS.make("dense", units=1)
+    arrays = {"x": np.array([[2.0, -3.0]]), "W": np.array([[5.0], [7.0]]), "b": np.array([-1.0])}
+    arrays = {name: arrays[name] if arrays[name].shape == shape else arrays[name].T for name, shape in case(op, {"n": 1, "i": 2}).shapes.items()}
+    found = Oracle.at(case(op, {"n": 1, "i": 2}), arrays, {"y": np.array([[4.0]])})
+    outputs, gradients = found.conditions()
+    np.testing.assert_allclose(outputs["y"], [[2 * (10 + 21) + 1]], rtol=1e-12)
+    np.testing.assert_allclose(gradients["x"].ravel(), [20.0, 28.0], rtol=1e-12)
+    np.testing.assert_allclose(gradients["W"].ravel(), [8.0, 12.0], rtol=1e-12)
+    np.testing.assert_allclose(gradients["b"], [0.0], atol=1e-30)
+
+
+def test_indices_are_not_rounded():
+    found = Oracle(case(OPS.make("softmax_cross_entropy", targets="index"), {"n": 2, "c": 3}, lattice="real"))
+    outputs, _ = found.conditions()
+    z, t = found.arrays["z"], found.arrays["t"]
+    chances = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    assert outputs["y"].sum() == pytest.approx(np.abs(z * (chances - np.eye(3)[t])).sum(), rel=1e-9)
