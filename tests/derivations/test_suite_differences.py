@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import sympy as sp
 from suite_parts import (
+    ANY,
     OPS,
+    BothCurved,
     at,
     case,
     check,
@@ -144,3 +146,53 @@ def test_an_estimate_allows_for_the_rounding_of_code_that_takes_another_route():
     there = probe(pointwise("exponential", np.exp, np.exp, exp), 1.0)
     assert there._complex_step("x", (0,)).error >= ROUTES * UNIT["float64"] * math.e
     assert there._five_points("x", (0,)).error >= 4 * ROUTES * UNIT["float64"] * math.e / independent.STEP
+
+
+def weighted_probe(cls, values, weights):
+    """A probe of an activation with these cotangents."""
+    array = np.array(values)
+    oracle = Oracle.at(case(cls(), {ELLIPSIS: array.shape}), {"x": array}, {"y": np.array(weights)})
+    return independent._Probe(oracle, Subject("independent", oracle))
+
+
+def test_estimates_are_of_the_weighted_sum():
+    smooth = pointwise("smooth", np.exp, np.exp, exp)
+    there = weighted_probe(smooth, [0.5, -1.0], [-3.0, 7.0])
+    for estimate in (there._complex_step("x", (1,)), there._five_points("x", (1,))):
+        assert estimate.value == pytest.approx(7 * math.exp(-1), rel=1e-8)
+    two = Oracle(case(BothCurved(), {"n": 2}, lattice="real"))
+    both = independent._Probe(two, Subject("independent", two))
+    slope = 1 - np.tanh(two.arrays["a"][1]) ** 2
+    wanted = slope * (two.cotangents["y"][1] + 3 * two.cotangents["z"][1])
+    for estimate in (both._complex_step("a", (1,)), both._five_points("a", (1,))):
+        assert estimate.value == pytest.approx(wanted, rel=1e-8)
+
+
+def test_estimates_allow_for_rounding_where_the_formulas_bound_is_0():
+    """A polynomial of whole numbers is exact, and differences of it are not."""
+    fifth = pointwise("fifth", lambda x: x**5, lambda x: x, lambda x: x**5)
+    oracle = Oracle(case(fifth(), {ELLIPSIS: (6,)}))
+    assert oracle.exact
+    there = independent._Probe(oracle, Subject("independent", oracle))
+    x, w = oracle.arrays["x"], oracle.cotangents["y"]
+    entry = int(np.argmax(np.abs(x)))
+    slope, size = abs(5 * x[entry] ** 4 * w[entry]), float(np.sum(np.abs(x**5 * w)))
+    assert there.derivative("x", (entry,)).method == "complex step"
+    assert there._complex_step("x", (entry,)).error == pytest.approx(16 * 2.0**-53 * slope, rel=1e-3)
+    assert 64 * 2.0**-53 * size / independent.STEP <= there._five_points("x", (entry,)).error < 1e-4 * (1 + slope)
+
+
+def test_what_the_code_is_off_by_is_told_with_both_numbers(monkeypatch):
+    monkeypatch.setattr(exact, "check", lambda oracle, evidence: None)
+    wrong = pointwise("wrong", lambda x: 3 * x, lambda x: np.full_like(x, 5), lambda x: 3 * x)
+    with pytest.raises(independent.Disagreement) as caught:
+        check(independent, wrong(), {ELLIPSIS: (1,)}, dtype="float64", seed=1)
+    weight = Oracle(case(wrong(), {ELLIPSIS: (1,)}, seed=1)).cotangents["y"][0]
+    assert f"exact secant gives {3 * weight:.12g} for entry (0,) of the gradient of 'x', the code {5 * weight:.12g}" in str(caught.value)
+
+
+def test_cases_for_differences_are_in_double_precision_and_away_from_kinks():
+    relu, dense, logistic = (OPS.make("relu"), ANY), (OPS.make("dense", units=1), {"n": 2, "i": 1}), (OPS.make("logistic"), ANY)
+    found = [[independent.prepare(case(op, sizes, "float32", lattice="wide", seed=seed)) for seed in (0, 1)] for op, sizes in (relu, dense, logistic)]
+    assert [[c.lattice for c in pair_] for pair_ in found] == [["apart", "apart"], ["real", "small"], ["real", "small"]]
+    assert {c.dtype for pair_ in found for c in pair_} == {"float64"}

@@ -10,9 +10,11 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from suite_parts import OPS
 
 import cnnframe as cf
-from cnnframe import Layer
+from cnnframe import Activation, Layer
+from cnnframe._axes import ELLIPSIS
 from cnnframe.algebra import define, equal, guard, indices, inside, total, when
 from cnnframe_derivations import derive
 from cnnframe_derivations._evaluate import Evaluation
@@ -273,3 +275,79 @@ def test_equations_may_give_an_index_that_is_no_entry():
 def test_roots_are_those_of_their_number():
     assert Floats().power(8.0, Fraction(1, 3)) == pytest.approx(2) and Floats().power(9.0, Fraction(1, 2)) == 3
     assert Floats().power(9.0, Fraction(3, 2)) == pytest.approx(27) and Floats().power(4.0, -1) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("step", "said"), [(-1, r"x\[_n - 1\] out of range: index -1 of axis 0, which has size 4"), (1, r"x\[_n \+ 1\] out of range: index 4 of axis 0")]
+)
+def test_entries_that_are_none_are_refused(step, said):
+    with pytest.raises(cf.FormulaError, match=said):
+        value_at(formula_of(lambda self, at, x: x[at[0] + step]), x=np.arange(4.0))
+
+
+@dataclass(frozen=True)
+class Powered(Activation):
+    """A power, a factor and a whole factor, all of them settings."""
+
+    power: float = 2.0
+    factor: float = 0.5
+    times: int = 3
+
+    name = "powered"
+
+    def f(self, x):
+        return self.times * self.factor * x**self.power
+
+    def df(self, x, y):
+        return self.power * y / x
+
+    def expr(self, x):
+        return self.times * self.factor * x**self.power
+
+
+def test_settings_are_numbers_of_the_formula():
+    for power in (2.0, 0.5, -1.5):
+        for factor, rounded_ in ((0.5, False), (0.1, True)):
+            op = Powered(power, factor)
+            found = Evaluation(derive(op), op, {**op.declaration.known, ELLIPSIS: (2,)})
+            x = np.array([4.0, 2.25])
+            held = found.forward(Floats(), {"x": x})
+            np.testing.assert_allclose(found.outputs(held)["y"], 3 * factor * x**power, rtol=1e-14)
+            np.testing.assert_allclose(found.backward(Floats(), held, {"y": np.ones(2)})["x"], 3 * factor * power * x ** (power - 1), rtol=1e-14)
+            assert (Rounding(24).constant(factor).error > 0) is rounded_
+    whole, part = (
+        found.outputs(found.forward(Rounding(24), {"x": np.array([2.0, 4.0])}))["y"] for found in map(evaluated, (Powered(2.0, 0.5), Powered(2.0, 0.1)))
+    )
+    assert np.all(part.error / part.value > whole.error / whole.value)
+
+
+def evaluated(op):
+    return Evaluation(derive(op), op, {**op.declaration.known, ELLIPSIS: (2,)})
+
+
+def whole_of(formula, x="n c", output=""):
+    """An operation on rows that is nothing but a formula."""
+    return formula_of(formula, inputs={"x": x}, output=output)
+
+
+def test_which_formulas_may_be_computed_in_parts_of_a_batch():
+    n, m, c = indices("n m c")
+    rows = whole_of(lambda self, at, x: total(x[at[0], c], (c, x.shape[1])), output="n")
+    loss = whole_of(lambda self, at, x: total(x[n, c] ** 2, (n, x.shape[0]), (c, x.shape[1])))
+    anywhere = formula_of(lambda self, at, x: 2 * x[at], inputs={"x": "..."}, output="...")
+    products = whole_of(lambda self, at, x: total(x[n, c] * x[m, c], (n, x.shape[0]), (m, x.shape[0]), (c, x.shape[1])))
+    first = whole_of(lambda self, at, x: total(x[0, c], (c, x.shape[1])))
+    columns = whole_of(lambda self, at, x: total(x[n, at[0]], (n, x.shape[0])), output="c")
+    other_axis = whole_of(lambda self, at, x: total(x[n, c], (n, x.shape[0]), (c, x.shape[1])), x="c n")
+    through = whole_of(lambda self, at, x: total(define("e", (x.shape[0],), lambda k: total(x[k, c], (c, x.shape[1])))[n], (n, x.shape[0])))
+    mixed = whole_of(
+        lambda self, at, x: total(define("e", (x.shape[0],), lambda k: total(x[m, c], (m, x.shape[0]), (c, x.shape[1])) + 0 * x[k, 0])[n], (n, x.shape[0]))
+    )
+    assert [derive(op).splits for op in (rows, loss, anywhere, through)] == [True] * 4
+    assert [derive(op).splits for op in (products, first, columns, other_axis, mixed)] == [False] * 5
+    assert [derive(op).batch_apart for op in (rows, loss, anywhere)] == [True, False, False]
+
+
+def test_indices_of_derived_arrays_are_whole_numbers():
+    for op in (OPS.make("conv", maps=1, size=2), OPS.make("dense", units=1), OPS.make("relu")):
+        assert all(index.is_integer for definition in derive(op).adjoints for index in definition.index)

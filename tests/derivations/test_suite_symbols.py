@@ -292,3 +292,58 @@ def test_bounds_of_rounded_constants_hold_all_that_they_may_have_been():
         width = float(near.interval(scalar.terms).delta)
         assert 2.0**-58 < width < 2.0**-45
     assert float(near.interval((x * 0.5).terms).delta) < 1e-40
+
+
+def test_short_constants_of_each_type_are_exact_and_long_ones_are_off_by_four_units():
+    for number, inexact in ((np.float32(2**10 + 0.5), False), (np.float32(2**11 + 0.5), True), (np.float64(2**11 + 0.5), False)):
+        ring = Ring()
+        ring.constant(number)
+        assert ring.inexact is inexact, number
+    near = Ring(near=True)
+    assert near.constant(-0.1) == Near(Fraction(-0.1), 4 * float(np.spacing(0.1)))
+    x = symbols(near, "x", np.array([0.75]))[0]
+    assert not any(isinstance(c, Near) for c in near.gradient((x**0.5).terms)[0].values())
+    assert all(isinstance(c, Near) for c in near.gradient((x**0.1).terms)[0].values())
+
+
+def test_sums_with_rounded_constants_are_the_same_if_both_may_be():
+    near = Ring(near=True)
+    x = symbols(near, "x", np.array([0.75]))[0]
+    unit = float(np.spacing(0.1))
+    assert near.vanishes((1 / (x + 0.1) - 1 / (x + (0.1 + 6 * unit))).terms)
+    assert not near.vanishes((1 / (x + 0.1) - 1 / (x + (0.1 + 10 * unit))).terms)
+
+
+def test_values_that_are_0_by_chance_are_refused_and_powers_of_0_are_1():
+    _, a, b = pair(0.75, 0.75)
+    for function in (lambda: np.log(a - b), lambda: np.sqrt(a - b), lambda: (a - b) ** -1, lambda: (a - b) ** 0.25, lambda: 1 / (a - b)):
+        with pytest.raises(Domain):
+            function()
+    assert ((a - a) ** 0).value == 1 == ((a - b) ** 0).value and (a - b).square().value == 0
+
+
+def test_roots_of_squares_of_sums_decide_a_sign_unless_it_is_known():
+    ring, x, y = pair(0.75, -1.25)
+    assert ring.vanishes((((x + y) ** -2) ** 0.5 + 1 / (x + y)).terms) and ring.branches == 1
+    ring, x, y = pair(0.75, 1.25)
+    assert ring.vanishes((((x + y) ** -2) ** 0.5 - 1 / (x + y)).terms) and ring.branches == 1
+    ring, x, _ = pair()
+    assert ring.vanishes((((1 + np.exp(x)) ** -2) ** 0.5 - 1 / (1 + np.exp(x))).terms) and ring.branches == 0
+
+
+def test_only_a_logarithm_by_itself_undoes_an_exponential():
+    ring, x, y = pair()
+    for other in (np.exp(np.log(x * x + 1) * np.exp(y)), np.exp(np.log(x * x + 1) ** 2), np.exp(np.log(x * x + 1) / (y * y + 1))):
+        assert ring.value(other.terms) == pytest.approx(other.value, rel=1e-12)
+        assert not ring.vanishes((other - (x * x + 1)).terms)
+    assert ring.vanishes((np.exp(np.log(x * x + 1)) - x * x - 1).terms) and ring.vanishes((np.exp(3 * np.log(x * x + 1)) - (x * x + 1) ** 3).terms)
+
+
+def test_values_count_as_equal_up_to_their_size_by_two_to_the_minus_40():
+    for gap, told in ((1.5, False), (1.99, False), (2.01, True)):
+        _, a, b = pair(1.0, 1.0 + gap * 2.0**-40)
+        if told:
+            assert a < b
+        else:
+            with pytest.raises(Domain, match="equal"):
+                a < b  # noqa: B015 # it is the comparison that raises

@@ -22,7 +22,7 @@ from cnnframe_derivations import derive
 from cnnframe_derivations._evaluate import Evaluation
 from cnnframe_derivations.suite._cases import DTYPES
 from cnnframe_derivations.suite._oracle import Oracle
-from cnnframe_derivations.suite._values import EXTREMES, FINE, PRECISION, exact_amplitude, fill, fraction_bits, magnitude
+from cnnframe_derivations.suite._values import EXTREMES, FINE, LINE, PRECISION, exact_amplitude, fill, fraction_bits, magnitude
 
 
 def drawn(rule, amplitude=3, shape=(50, 8), seed=0):
@@ -204,3 +204,35 @@ def test_an_exact_amplitude_is_exact_however_little_room_there_is(dtype):
             room = 2.0 ** (PRECISION[dtype] - 4 - fraction_bits(found, places))
             assert (magnitude(found, amplitude, "") <= room) if amplitude else magnitude(found, 3, "") > room
             assert amplitude == 0 or amplitude >= 3
+
+
+def test_one_large_number_is_among_small_ones_however_few_there_are():
+    assert [float(drawn("spike", 24, (1,), seed)[0]) for seed in range(6)] == [1e4] * 6
+    assert drawn("spike", 24, (0,)).shape == (0,)
+    offset = drawn("offset", 24)
+    assert np.all((np.abs(offset - 300) >= 1) & (np.abs(offset - 300) <= 2)) and (offset > 300).any() and (offset < 300).any()
+    for amplitude, least in ((24, 1e30), (53, 1e250)):
+        vast = drawn("vast", amplitude)
+        assert np.all((np.abs(vast) >= least) & (np.abs(vast) <= 2 * least)) and (vast > 0).any() and (vast < 0).any()
+
+
+def test_the_line_has_a_number_near_every_size():
+    values = drawn("line", 24, (LINE,))
+    assert np.array_equal(np.sort(values), np.sort(-values)) and np.all(values != np.rint(values)) and np.abs(values).max() < 112
+    assert np.all(np.histogram(values, np.arange(-40, 41))[0] >= 1)
+    assert np.all(np.histogram(values, [*range(-112, -36, 4), *range(40, 116, 4)])[0][[*range(18), *range(19, 37)]] >= 1)
+    powers = np.floor(np.log2(values[(values > 0) & (values < 1)])).astype(int)
+    assert set(powers) >= set(range(-58, 0, 2)) and powers.min() >= -60
+    assert not np.array_equal(values, drawn("line", 24, (LINE,), 1)) and drawn("line", 24, (2, LINE)).shape == (2, LINE)
+
+
+def test_fewer_numbers_of_the_line_are_some_of_them():
+    values = drawn("line", 24, (LINE - 1,))
+    assert 40 < np.sum(values == 0) < 100 and 70 < np.abs(values).max() < 110
+    assert 0 < np.abs(values[values != 0]).min() < 2.0**-20 and (values > 1).any() and (values < -1).any()
+    assert np.sum((values != 0) & (np.abs(values) <= 1)) > 15
+
+
+def test_draws_from_the_unit_interval_have_six_binary_places():
+    dropout = OPS.make("dropout", rate=0.5)
+    assert fraction_bits(Evaluation(derive(dropout), dropout, {**dropout.declaration.known, ELLIPSIS: (4,)})) == 6
