@@ -84,7 +84,7 @@ def read(path: str | os.PathLike[str]) -> Tables:
     return checked(tables, str(path))
 
 
-def checked(tables: Mapping[str, Any], who: str = "a recipe") -> Tables:
+def checked(tables: Mapping[str, Any], who: str = "the recipe") -> Tables:
     """Return tables that have only keys that recipes have, with values of their kinds.
 
     Raises:
@@ -109,7 +109,8 @@ def checked(tables: Mapping[str, Any], who: str = "a recipe") -> Tables:
 def _known(name: str, table: Mapping[str, Any]) -> dict[str, tuple[type, str]]:
     if name != "network":
         return KEYS[name]
-    return dict.fromkeys(GRAPH, (object, "")) if "nodes" in table else NETWORK
+    anything: tuple[type, str] = (object, "")
+    return dict.fromkeys(GRAPH, anything) if "nodes" in table else NETWORK
 
 
 def _fits(value: Any, kind: type, wanted: str) -> bool:

@@ -11,7 +11,7 @@ from scipy.special import expit
 from cnnframe import DataError, Loss, one_of
 from cnnframe.algebra import equal, indices, log, logistic, softplus, total, when
 
-from ._simplex import exponentials, log_softmax
+from ._simplex import exponentials, log_softmax, softmax
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,10 @@ class SoftmaxCrossEntropy(Loss):
             dz[np.arange(len(t)), t] -= 1
         return {"z": dy * dz}
 
+    def probabilities(self, z):
+        """Return the probability of each class (n, c) that logits stand for."""
+        return softmax(z, 1)
+
     def formula(self, at, z, t):
         """Minus the logarithm of the softmax, weighted by the targets."""
         batch, classes = z.shape
@@ -127,6 +131,10 @@ class LogisticCrossEntropy(Loss):
         """Return dy (logistic(z) - t)."""
         z, t = saved
         return {"z": dy * (expit(z) - t)}
+
+    def probabilities(self, z):
+        """Return the probability of each class (n, c) by itself; those of an example need not sum to 1."""
+        return expit(z)
 
     def formula(self, at, z, t):
         """-t log p - (1 - t) log(1 - p) with p = logistic(z), which is softplus(z) - t z."""

@@ -161,7 +161,7 @@ def test_batch_normalisation_wants_statistics_for_evaluation():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--batch-size", "0"], "the batch size must be an integer of at least 1; got 0"), (["--rate", "inf"], "got inf"), (["--rate", "nan"], "got nan")],
+    [(["--batch-size", "0"], "batch_size must be an integer of at least 1; got 0"), (["--rate", "inf"], "got inf"), (["--rate", "nan"], "got nan")],
 )
 def test_the_command_line_makes_no_folder_for_what_it_refuses(tmp_path, arguments, message):
     found = CliRunner().invoke(make_app(), ["train", "bouvrie", *arguments, "--run-folder", str(tmp_path / "run")])
@@ -176,7 +176,7 @@ def test_an_interrupt_says_where_the_run_is(tmp_path, monkeypatch):
     monkeypatch.setattr("cnnframe.training._trainer.Trainer._evaluated", stop)
     folder = tmp_path / "run"
     found = CliRunner().invoke(make_app(), ["train", "bouvrie", "--epochs", "1", "--batch-size", "256", "--run-folder", str(folder)])
-    assert found.exit_code == 130 and f"interrupted after epoch 0; run folder: {folder}" in found.stderr
+    assert found.exit_code == 130 and f"stopped in epoch 1, after step 6; saved in {folder}" in found.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

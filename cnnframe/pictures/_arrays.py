@@ -1,0 +1,134 @@
+"""Kernels, and what an image becomes from layer to layer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import DataError
+from .._graph import Graph
+from .._op import Array, Loss
+from .._parameters import Parameters
+from ._style import DIVERGING, FAINT, INK, bare, figure
+
+_MOST: Final = 16
+"""Output maps, and input maps, that are drawn of a layer."""
+
+
+def kernels(graph: Graph, parameters: Parameters, title: str = "") -> Any:
+    """Draw the kernels of all layers that have them; red is positive, blue negative, white 0, by a scale for each layer.
+
+    Kernels (maps, maps in, height, width) stand in a row for each input map, of the first 16; kernels with one input map in one block.
+
+    Raises:
+        DataError: no layer has kernels of two dimensions.
+    """
+    found = [(name, array) for name, array in parameters.items() if graph.arrays[name].role == "weight" and _is_kernel(array)]
+    if not found:
+        raise DataError("the network has no kernels of two dimensions")
+    tiled = [_tiled(np.asarray(array, np.float64)) for _, array in found]
+    heights = [max(0.9, 0.42 * rows) for _, rows, _ in tiled]
+    made = figure(max(6.0, *(0.42 * columns + 1 for _, _, columns in tiled)), sum(heights) + 0.5 * len(tiled) + 0.4, title)
+    panels = made.subplots(len(tiled), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (name, array), (tiles, _, _) in zip(panels, found, tiled, strict=True):
+        largest = float(np.abs(array).max()) or 1.0
+        axes.imshow(tiles, cmap=DIVERGING, vmin=-largest, vmax=largest, interpolation="nearest")
+        axes.set_title(f"{name}   {' x '.join(map(str, array.shape))}{_cut(array)}   largest {largest:.2g}", fontsize=9, color=INK, loc="left")
+        axes.set_axis_off()
+    return made
+
+
+def _is_kernel(array: Array) -> bool:
+    return array.ndim in (3, 4) and min(array.shape[-2:]) > 1
+
+
+def _cut(array: Array) -> str:
+    ins = array.shape[1] if array.ndim == 4 else 1
+    several = array.shape[0] > _MOST and ins > 1
+    return ", a part" if several or ins > _MOST or (ins == 1 and array.shape[0] > 4 * _MOST) else ""
+
+
+def _tiled(array: NDArray[np.float64]) -> tuple[NDArray[np.float64], int, int]:
+    """Kernels side by side with a gap that is drawn white, and how many rows and columns there are."""
+    if array.ndim == 3 or array.shape[1] == 1:
+        flat = array.reshape(-1, *array.shape[-2:])[: 4 * _MOST]
+        columns = min(len(flat), _MOST)
+        rows = math.ceil(len(flat) / columns)
+    else:
+        part = array[:_MOST, :_MOST]
+        columns, rows = part.shape[0], part.shape[1]
+        flat = part.swapaxes(0, 1).reshape(-1, *array.shape[-2:])
+    height, width = flat.shape[-2:]
+    tiles = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
+    for place, kernel in enumerate(flat):
+        row, column = divmod(place, columns)
+        tiles[row * (height + 1) : row * (height + 1) + height, column * (width + 1) : column * (width + 1) + width] = kernel
+    return tiles, rows, columns
+
+
+def maps(graph: Graph, values: dict[str, Array], title: str = "", labels: list[str] | None = None) -> Any:
+    """Draw what one image becomes: a row of maps for each node, then the outputs as bars.
+
+    Args:
+        graph: the network.
+        values: arrays by "x" and node, of a batch of one, as `Executor.forward` gives them; see `nodes_of_maps`.
+        title: what stands above.
+        labels: names of the outputs; their numbers if left out.
+
+    Raises:
+        DataError: no array has maps.
+    """
+    rows = [(name, array[0]) for name, array in values.items() if array.ndim == 4 and max(array.shape[2:]) > 1]
+    if not rows:
+        raise DataError("the network has no maps of two dimensions")
+    bars = values.get(graph.output)
+    bars = None if bars is None or bars.ndim != 2 else bars[0]
+    count = len(rows) + (bars is not None)
+    # Small maps are drawn smaller, but can still be seen.
+    heights = [0.6 + 0.5 * array.shape[1] / max(each.shape[1] for _, each in rows) for _, array in rows] + [1.2] * (bars is not None)
+    made = figure(9.0, sum(heights) + 0.3 * count, title)
+    for part, (name, array) in zip(made.subfigures(count, 1, height_ratios=heights, squeeze=False)[:, 0], rows, strict=False):
+        shown = array[:_MOST]
+        largest = float(np.abs(array).max()) or 1.0
+        cut = f" (first {_MOST})" if len(array) > _MOST else ""
+        what = graph[name].op.name if name != "x" else "image"
+        part.supylabel(f"{name}\n{len(array)} x {array.shape[1]}x{array.shape[2]}{cut}", fontsize=7.5, color=INK, rotation=0, ha="right", x=0.14)
+        part.set_facecolor("white")
+        grid = part.subplots(1, _MOST + 3, gridspec_kw={"wspace": 0.05})
+        for axes in grid:
+            axes.set_axis_off()
+        for axes, image in zip(grid[3:], shown, strict=False):
+            axes.set_axis_on()
+            bare(axes)
+            scale = {"cmap": "Greys"} if what == "image" else {"cmap": DIVERGING, "vmin": -largest, "vmax": largest}
+            axes.imshow(image, interpolation="nearest", **scale)
+    if bars is not None:
+        _bars(made, bars, graph.output, labels, len(rows), count)
+    return made
+
+
+def _bars(made: Any, bars: Array, name: str, labels: list[str] | None, place: int, count: int) -> None:
+    part = made.subfigs[place]
+    axes = part.subplots()
+    best = int(bars.argmax())
+    axes.bar(range(len(bars)), bars, color=["#1f6feb" if unit == best else "#c9d1d9" for unit in range(len(bars))])
+    axes.axhline(0, color=FAINT, linewidth=0.8)
+    axes.set_xticks(range(len(bars)), labels or [str(unit) for unit in range(len(bars))])
+    axes.set_ylabel(name, fontsize=8, color=INK)
+    axes.tick_params(labelsize=8, colors=INK)
+    for side in ("top", "right", "bottom"):
+        axes.spines[side].set_visible(False)
+    del count
+
+
+def nodes_of_maps(graph: Graph) -> list[str]:
+    """The nodes whose outputs have maps of two dimensions, and that of the network's output."""
+    found = []
+    for node in graph.nodes:
+        outputs = graph.wires.outputs[node.name]
+        if not isinstance(node.op, Loss) and len(outputs) == 1 and len(graph.axes[next(iter(outputs.values()))].split(" ")) == 4:
+            found.append(node.name)
+    return [*found, graph.output] if graph.output not in found else found

@@ -1,0 +1,72 @@
+"""What all pictures have in common."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Final
+
+from .._errors import RunError
+from ..training._files import write_whole
+
+INK: Final = "#22272e"
+FAINT: Final = "#8b949e"
+COLOURS: Final = ("#1f6feb", "#d1480e", "#2c8f4e", "#8957e5", "#b8860b", "#c2388a", "#0f8b8d", "#6e4b2a", "#57606a", "#e0629a")
+"""Colours that differ in brightness too."""
+DIVERGING: Final = "RdBu_r"
+_DOTS: Final = 150
+"""Dots per inch."""
+
+
+def figure(width: float, height: float, title: str = "") -> Any:
+    """An empty figure of a size in inches."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    if title:
+        made.suptitle(title, fontsize=12, color=INK, fontweight="bold")
+    return made
+
+
+def plain(axes: Any) -> None:
+    """No frame above and to the right, quiet ticks, a faint grid behind."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(FAINT)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.grid(visible=True, axis="y", color="#e6e8eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def bare(axes: Any) -> None:
+    """An image alone: no ticks, a thin frame."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_color("#d0d7de")
+        spine.set_linewidth(0.6)
+
+
+def by_epoch(axes: Any, last: int) -> None:
+    """Epochs on the horizontal axis, whole ones."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("epoch", color=INK, fontsize=10)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.set_xlim(0.5 if last == 1 else 1, 1.5 if last == 1 else last)
+
+
+def save(made: Any, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    buffer = io.BytesIO()
+    made.savefig(buffer, format="png", dpi=_DOTS, metadata={"Software": None})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path.parent} cannot be made: {error.strerror or error}") from error
+    write_whole(path, buffer.getvalue())
