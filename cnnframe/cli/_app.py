@@ -12,10 +12,13 @@ from typer.core import TyperGroup
 
 from .._errors import CnnframeError
 from ._download import download
+from ._evaluate import evaluate
 from ._export import export
 from ._lazy import Lazy, points
 from ._list import list_plugins
 from ._new_plugin import new_plugin
+from ._plot import plot
+from ._predict import predict
 from ._train import train
 
 
@@ -57,4 +60,7 @@ def make_app() -> typer.Typer:
     app.command("list", epilog="Example: cnnframe list --json")(list_plugins)
     app.command("new-plugin", epilog="Example: cnnframe new-plugin my-layers --layer echo")(new_plugin)
     app.command("train", epilog="Example: cnnframe train bouvrie --seed 0 --loss softmax_cross_entropy")(train)
+    app.command("evaluate", epilog="Example: cnnframe evaluate runs/bouvrie-1")(evaluate)
+    app.command("predict", epilog="Example: cnnframe predict runs/bouvrie-1 three.png seven.jpg")(predict)
+    app.command("plot", epilog="Example: cnnframe plot runs/bouvrie-1 --what curves,kernels")(plot)
     return app

@@ -16,6 +16,8 @@ from ._style import DIVERGING, FAINT, INK, bare, figure
 
 _MOST: Final = 16
 """Output maps, and input maps, that are drawn of a layer."""
+_ROW: Final = 0.56
+"""Inches for a row of maps."""
 
 
 def kernels(graph: Graph, parameters: Parameters, title: str = "") -> Any:
@@ -86,42 +88,42 @@ def maps(graph: Graph, values: dict[str, Array], title: str = "", labels: list[s
         raise DataError("the network has no maps of two dimensions")
     bars = values.get(graph.output)
     bars = None if bars is None or bars.ndim != 2 else bars[0]
-    count = len(rows) + (bars is not None)
-    # Small maps are drawn smaller, but can still be seen.
-    heights = [0.6 + 0.5 * array.shape[1] / max(each.shape[1] for _, each in rows) for _, array in rows] + [1.2] * (bars is not None)
-    made = figure(9.0, sum(heights) + 0.3 * count, title)
-    for part, (name, array) in zip(made.subfigures(count, 1, height_ratios=heights, squeeze=False)[:, 0], rows, strict=False):
-        shown = array[:_MOST]
-        largest = float(np.abs(array).max()) or 1.0
-        cut = f" (first {_MOST})" if len(array) > _MOST else ""
-        what = graph[name].op.name if name != "x" else "image"
-        part.supylabel(f"{name}\n{len(array)} x {array.shape[1]}x{array.shape[2]}{cut}", fontsize=7.5, color=INK, rotation=0, ha="right", x=0.14)
-        part.set_facecolor("white")
-        grid = part.subplots(1, _MOST + 3, gridspec_kw={"wspace": 0.05})
-        for axes in grid:
-            axes.set_axis_off()
-        for axes, image in zip(grid[3:], shown, strict=False):
-            axes.set_axis_on()
-            bare(axes)
-            scale = {"cmap": "Greys"} if what == "image" else {"cmap": DIVERGING, "vmin": -largest, "vmax": largest}
-            axes.imshow(image, interpolation="nearest", **scale)
+    heights = [_ROW] * len(rows) + [1.3] * (bars is not None)
+    made = figure(9.0, sum(heights) + 0.5, title)
+    parts = made.subfigures(len(heights), 1, height_ratios=heights, squeeze=False, hspace=0)[:, 0]
+    for part, (name, array) in zip(parts, rows, strict=False):
+        _row(part, name, array)
     if bars is not None:
-        _bars(made, bars, graph.output, labels, len(rows), count)
+        _bars(parts[-1], bars, graph.output, labels)
     return made
 
 
-def _bars(made: Any, bars: Array, name: str, labels: list[str] | None, place: int, count: int) -> None:
-    part = made.subfigs[place]
+def _row(part: Any, name: str, array: Array) -> None:
+    """The first maps of an array side by side, its name before them."""
+    largest = float(np.abs(array).max()) or 1.0
+    cut = f", first {_MOST}" if len(array) > _MOST else ""
+    grid = part.subplots(1, _MOST + 1, width_ratios=[3.2] + [1] * _MOST, gridspec_kw={"wspace": 0.06, "hspace": 0})
+    for axes in grid:
+        axes.set_axis_off()
+    said = f"{name}\n{len(array)} x {array.shape[1]}x{array.shape[2]}{cut}"
+    grid[0].text(1.0, 0.5, said, ha="right", va="center", fontsize=7.5, color=INK, transform=grid[0].transAxes)
+    scale = {"cmap": "Greys"} if name == "x" else {"cmap": DIVERGING, "vmin": -largest, "vmax": largest}
+    for axes, image in zip(grid[1:], array[:_MOST], strict=False):
+        axes.set_axis_on()
+        bare(axes)
+        axes.imshow(image, interpolation="nearest", **scale)
+
+
+def _bars(part: Any, bars: Array, name: str, labels: list[str] | None) -> None:
     axes = part.subplots()
-    best = int(bars.argmax())
-    axes.bar(range(len(bars)), bars, color=["#1f6feb" if unit == best else "#c9d1d9" for unit in range(len(bars))])
-    axes.axhline(0, color=FAINT, linewidth=0.8)
+    best, bottom = int(bars.argmax()), min(0.0, float(bars.min()))
+    axes.bar(range(len(bars)), bars - bottom, bottom=bottom, color=["#1f6feb" if unit == best else "#c9d1d9" for unit in range(len(bars))])
     axes.set_xticks(range(len(bars)), labels or [str(unit) for unit in range(len(bars))])
     axes.set_ylabel(name, fontsize=8, color=INK)
-    axes.tick_params(labelsize=8, colors=INK)
-    for side in ("top", "right", "bottom"):
+    axes.tick_params(labelsize=8, colors=INK, length=0)
+    for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    del count
+    axes.spines["bottom"].set_color(FAINT)
 
 
 def nodes_of_maps(graph: Graph) -> list[str]:

@@ -25,7 +25,7 @@ def confusion(counts: NDArray[Any], title: str = "") -> Any:
     axes = made.subplots()
     wrong = table * ~np.eye(classes, dtype=bool)
     # What is right is many times what is wrong, and would leave the mistakes without colour.
-    shown = np.where(wrong > 0, 0.15 + 0.85 * wrong / max(1, wrong.max()), 0.0)
+    shown = np.where(wrong > 0, 0.15 + 0.85 * wrong / max(1, wrong.max()), np.nan)
     axes.imshow(shown, cmap="Reds", vmin=0, vmax=1.25)
     for row, column in np.ndindex(classes, classes):
         right = row == column
@@ -33,12 +33,14 @@ def confusion(counts: NDArray[Any], title: str = "") -> Any:
             axes.add_patch(_box(row))
         if right or table[row, column]:
             weight = "bold" if right else "normal"
-            axes.text(column, row, f"{table[row, column]:,}", ha="center", va="center", fontsize=8, color=INK, fontweight=weight)
+            colour = "white" if not right and shown[row, column] > 0.6 else INK
+            axes.text(column, row, f"{table[row, column]:,}", ha="center", va="center", fontsize=8, color=colour, fontweight=weight)
     axes.set_xticks(range(classes))
     axes.set_yticks(range(classes))
     axes.tick_params(length=0, labelsize=9, colors=INK, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.set_xticks(np.arange(-0.5, classes), minor=True)
     axes.set_yticks(np.arange(-0.5, classes), minor=True)
+    axes.set_facecolor("#f3f4f6")
     axes.grid(which="minor", color="white", linewidth=1.5)
     axes.tick_params(which="minor", length=0)
     for spine in axes.spines.values():

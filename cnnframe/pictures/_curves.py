@@ -39,10 +39,7 @@ def curves(epochs: Sequence[Epoch], title: str = "", best: int | None = None) ->
         if best is not None:
             error = percent[numbers.index(best)]
             panels[1].plot([best], [error], "o", color=INK, markersize=5, clip_on=False, zorder=3)
-            # The text to the side where there is room.
-            right = best > (numbers[0] + numbers[-1]) / 2
-            note = {"xytext": (-6 if right else 6, 14), "textcoords": "offset points", "ha": "right" if right else "left", "fontsize": 9, "color": INK}
-            panels[1].annotate(f"best: {error:.2f} %, epoch {best}", (best, error), **note)
+            panels[1].text(0.98, 0.97, f"best: {error:.2f} % after epoch {best}", ha="right", va="top", fontsize=9, color=INK, transform=panels[1].transAxes)
     for axes in panels:
         by_epoch(axes, numbers[-1])
     return made

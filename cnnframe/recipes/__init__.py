@@ -36,4 +36,10 @@ from ._tables import checked as checked
 from ._tables import merged as merged
 from ._tables import read as read
 from ._tables import to_toml as to_toml
+from ._use import INKS as INKS
+from ._use import Judged as Judged
+from ._use import examples_of as examples_of
+from ._use import judge as judge
+from ._use import own_pictures as own_pictures
+from ._use import parameters_of as parameters_of
 from ._usual import usual as usual

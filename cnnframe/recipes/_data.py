@@ -79,8 +79,8 @@ def source_of(table: Mapping[str, Any], side: int, who: str) -> tuple[str, Path 
     return "idx", Path(folder)
 
 
-def load_examples(table: Mapping[str, Any], graph: Graph, dtype: Any, who: str = "the network") -> Loaded:
-    """Load what the table [data] of a recipe names.
+def load_examples(table: Mapping[str, Any], graph: Graph, dtype: Any, who: str = "the network", rule: Preparation | None = None) -> Loaded:
+    """Load what the table [data] of a recipe names, prepared by a rule that there is already, or by that which fits the training images.
 
     Raises:
         RecipeError: it names no data that there are.
@@ -98,17 +98,16 @@ def load_examples(table: Mapping[str, Any], graph: Graph, dtype: Any, who: str =
         parts, where = idx_folder(folder), f"digits of {folder}"
     if "train" in table or "test" in table:
         parts = subset(parts, table.get("train", len(parts.train_labels)), table.get("test", len(parts.test_labels)), seed)
-    return _coded(parts, table, graph, side, dtype, _HIGH[source], where)
+    return _coded(parts, table, graph, dtype, _HIGH[source], where, rule or Preparation.fit(parts.train_images, side, table["scaling"], dtype, _HIGH[source]))
 
 
-def _coded(parts: Split, table: Mapping[str, Any], graph: Graph, side: int, dtype: Any, high: float, where: str) -> Loaded:
+def _coded(parts: Split, table: Mapping[str, Any], graph: Graph, dtype: Any, high: float, where: str, rule: Preparation) -> Loaded:
     classes = int(max(parts.train_labels.max(), parts.test_labels.max())) + 1
     units = graph.axes[graph.output].split(" ")
     if len(units) == 2 and units[1].isdigit():
         if int(units[1]) < classes:
             raise DataError(f"the {where} have labels up to {classes - 1}, and the network has {units[1]} outputs; it needs {classes}")
         classes = int(units[1])
-    rule = Preparation.fit(parts.train_images, side, table["scaling"], dtype, high)
     coded = [targets.encode(labels, table["coding"], classes, dtype) for labels in (parts.train_labels, parts.test_labels)]
     train, test = {"x": rule(parts.train_images), "t": coded[0]}, {"x": rule(parts.test_images), "t": coded[1]}
     return Loaded(train, test, parts.test_labels, parts.test_images, rule, high, classes, where)

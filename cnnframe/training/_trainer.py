@@ -229,6 +229,14 @@ class Trainer:
         pieces = (part(graph, arrays, slice(first, first + _PIECE)) for first in range(0, count, _PIECE))
         return np.concatenate([self.evaluator.predict(parameters, **piece) for piece in pieces])
 
+    def probabilities(self, outputs: Array) -> Array | None:
+        """The probabilities of classes that outputs stand for, if the loss says how: by a method `probabilities`, as the cross-entropies have it."""
+        nodes = [self.graph[name] for name in self.graph.losses]
+        if len(nodes) != 1 or self.graph.output not in self.graph.wires.sources[nodes[0].name].values():
+            return None
+        rule = getattr(nodes[0].op, "probabilities", None)
+        return None if rule is None else np.asarray(rule(outputs))
+
     def _wrong(self, outputs: Array, arrays: Mapping[str, Array]) -> int | None:
         """How many outputs mean another class than the targets of the one loss; None if these are not classes."""
         graph = self.evaluator.graph

@@ -1,0 +1,138 @@
+"""What a trained run answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import DataError, RunError
+from .._parameters import Parameters
+from ..data import read_picture
+from ..targets import labels_of
+from ._data import Loaded, load_examples
+from ._notes import TrainedRun
+
+INKS: Final = ("auto", "dark", "light")
+_FINE: Final = 112
+"""The side at which pictures are read that are to fill their frame."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How a run does on test images.
+
+    Attributes:
+        loss: the mean over the images, plus penalties.
+        outputs: the network's output for each (n, classes).
+        labels: what the images show.
+        guesses: what they were taken for.
+        counts: the table of both (classes, classes), rows for what they show.
+        where: the data in words.
+    """
+
+    loss: float
+    outputs: NDArray[Any]
+    labels: NDArray[np.int64]
+    guesses: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    where: str
+
+    @property
+    def wrong(self) -> int:
+        """How many were taken for something else."""
+        return int((self.labels != self.guesses).sum())
+
+    def confused(self) -> list[tuple[int, int, int]]:
+        """Pairs (is, taken for, how often), the most frequent first."""
+        off = self.counts * ~np.eye(len(self.counts), dtype=bool)
+        order = np.argsort(-off, axis=None, kind="stable")
+        return [(int(row), int(column), int(off[row, column])) for row, column in zip(*np.unravel_index(order, off.shape), strict=True) if off[row, column]]
+
+
+def parameters_of(run: TrainedRun, *, best: bool) -> Parameters:
+    """The last parameters, or those after the best epoch.
+
+    Raises:
+        RunError: no epoch is over.
+    """
+    history = run.stored.history
+    if not best:
+        return history.parameters
+    if history.best is None:
+        raise RunError(f"{run.folder.path} has no best epoch yet; go on with it first: cnnframe train --resume {run.folder.path}")
+    return history.best.parameters
+
+
+def examples_of(run: TrainedRun, data: str | None) -> Loaded:
+    """The data of the run, or those of another folder, prepared as the run's were.
+
+    Raises:
+        RecipeError: none are named.
+        DataError: they are damaged, or do not fit.
+    """
+    table = run.job.tables["data"]
+    if data is not None:
+        kept = {key: value for key, value in table.items() if key not in ("source", "folder", "train", "test", "held_out")}
+        table = {**kept, **({"source": "digits"} if data == "digits" else {"source": "idx", "folder": data})}
+    trainer = run.job.trainer
+    return load_examples(table, trainer.graph, trainer.dtype, run.job.name, run.preparation if data is not None and data != "digits" else None)
+
+
+def judge(run: TrainedRun, examples: Loaded, *, best: bool = False) -> Judged:
+    """Evaluate a run on test images.
+
+    Raises:
+        DataError: its outputs are no scores of classes.
+    """
+    trainer, parameters = run.job.trainer, parameters_of(run, best=best)
+    found = trainer.evaluate(parameters, examples.test)
+    outputs = trainer.predict(parameters, {"x": examples.test["x"]})
+    guesses = labels_of(outputs)
+    counts = np.zeros((examples.classes, examples.classes), np.int64)
+    np.add.at(counts, (examples.labels, guesses), 1)
+    return Judged(found.loss, outputs, examples.labels, guesses, counts, examples.where)
+
+
+def own_pictures(run: TrainedRun, paths: Sequence[str | os.PathLike[str]], ink: str = "auto") -> NDArray[Any]:
+    """Pictures of one's own as the network takes them (n, 1, side, side).
+
+    Ink is dark or light; with "auto", what there is less of is ink.
+
+    Raises:
+        DataError: a file is no picture, is damaged, or shows nothing.
+    """
+    if ink not in INKS:
+        raise DataError(f"ink must be one of {', '.join(INKS)}; got {ink!r}")
+    filled = run.high < 255
+    read = [_read(Path(path), ink, _FINE if filled else 28) for path in paths]
+    images = np.stack([_fill(image) if filled else image for image in read])[:, np.newaxis]
+    return run.preparation(images * (run.high / 255.0))
+
+
+def _read(path: Path, ink: str, side: int) -> NDArray[Any]:
+    if ink != "auto":
+        return read_picture(path, side, invert=ink == "dark").astype(np.float64)
+    try:
+        return read_picture(path, side).astype(np.float64)
+    except DataError as error:
+        # Only where that is what is wrong with it.
+        if "more ink than paper" not in str(error):
+            raise
+        return read_picture(path, side, invert=True).astype(np.float64)
+
+
+def _fill(image: NDArray[Any]) -> NDArray[Any]:
+    """The ink in a frame of 8x8 that it fills, each entry the mean of what it covers: so the embedded digits were made."""
+    rows, columns = np.nonzero(image > 25)
+    cut = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    side = -(-max(cut.shape) // 8) * 8
+    square = np.zeros((side, side))
+    top, left = (side - cut.shape[0]) // 2, (side - cut.shape[1]) // 2
+    square[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
+    return square.reshape(8, side // 8, 8, side // 8).mean(axis=(1, 3))
