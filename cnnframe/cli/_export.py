@@ -20,6 +20,7 @@ def export(
     run: Annotated[Path | None, typer.Argument(help="The folder of a run, as `cnnframe train` leaves it.", show_default=False)] = None,
     file: Annotated[Path | None, typer.Argument(help="The file to write, such as network.onnx.", show_default=False)] = None,
     output: Annotated[list[str] | None, typer.Option(help="A node whose array the file puts out, instead of the network's output; may be repeated.")] = None,
+    best: Annotated[bool, typer.Option("--best", help="The parameters of the best epoch, instead of the last ones.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the operations that a file can hold, and why the others cannot.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -34,7 +35,7 @@ def export(
         return
     if run is None or file is None:
         raise typer.BadParameter("give the folder of a run and a file, as in: cnnframe export runs/bouvrie-1 bouvrie.onnx")
-    graph, parameters = read_run(run, registry)
+    graph, parameters = read_run(run, registry, best=best)
     written = onnx(graph, parameters, file, outputs=output or ())
     if as_json:
         typer.echo(json.dumps(_plain(written), indent=2))
@@ -46,25 +47,19 @@ def export(
     typer.echo(f"agrees with the network within rounding: {', '.join(written.compared)}")
 
 
-def read_run(folder: Path, registry: Registry) -> tuple[Graph, Parameters]:
-    """The network of a run's folder, and its parameters.
+def read_run(folder: Path, registry: Registry, *, best: bool) -> tuple[Graph, Parameters]:
+    """The network of a run's folder, and its parameters after the last step or after the best epoch.
 
     Raises:
-        RunError: the folder is none of a run, or damaged.
-        GraphError: its network is damaged.
-        UnknownNameError: an operation of it is not installed.
+        RunError: the folder is none of a run, what it holds is damaged, or no epoch is over.
     """
-    path = folder / "network.json"
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path} is not there; name the folder of a run, as `cnnframe train` leaves it") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path} does not describe a network, or is damaged: {error}; choose the folder of another run") from error
-    if not isinstance(stored, dict) or "graph" not in stored:
-        raise RunError(f"{path} does not describe a network; choose the folder of another run")
-    graph = Graph.from_dict(stored["graph"], registry)
-    return graph, RunFolder(folder).read_parameters(graph)
+    checkpoint = RunFolder.open(folder).load(registry)
+    history = checkpoint.history
+    if not best:
+        return checkpoint.graph, history.parameters
+    if history.best is None:
+        raise RunError(f"{folder} holds no best parameters: no epoch is over; leave --best out, or go on with the run")
+    return checkpoint.graph, history.best.parameters
 
 
 def _plain(written: Exported) -> dict[str, object]:

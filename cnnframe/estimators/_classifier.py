@@ -45,6 +45,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
         optimizer: an `Optimizer` instead of "sgd" with momentum, such as registry.make("sgd", nesterov=True), or its registered name.
         standardise: "feature" and "all" bring examples to mean 0 and variance 1, each feature or all entries together, by the training
             examples; "auto" is "all" for images and "feature" for rows; None leaves them as they are.
+        compiled: whether kernels may be compiled for the sizes of the network, if Numba is installed: it takes up to half a minute, once, and
+            pays where the training is long.
         random_state: decides the first parameters, the order of the examples and what dropout drops.
 
     Attributes:
@@ -75,6 +77,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
         momentum: float = 0.9,
         optimizer: Any = None,
         standardise: str | None = "auto",
+        compiled: bool = False,
         random_state: Any = None,
     ) -> None:
         self.network = network
@@ -86,6 +89,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
         self.momentum = momentum
         self.optimizer = optimizer
         self.standardise = standardise
+        self.compiled = compiled
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> CNNClassifier:
@@ -100,7 +104,10 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sci
         registry = load()
         graph = _network.make(self.network, registry, self.image_shape_, len(self.classes_))
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        trainer = Trainer(graph, self._rule(registry), Decay(self.rate, self.decay), self.batch_size, seed, dtype=rows.dtype)
+        kernels = [kernel for kernel in registry.kernels if self.compiled or not kernel.compiles]
+        # On one thread the same seed gives the same bits on machines with more or fewer processors.
+        more = {"dtype": rows.dtype, "kernels": kernels, "threads": 1}
+        trainer = Trainer(graph, self._rule(registry), Decay(self.rate, self.decay), self.batch_size, seed, **more)
         examples = {_network.input_of(graph): self._images(rows), _network.target_of(graph): labels.astype(np.int64)}
         history = trainer.fit(examples, epochs=integer(self.epochs, "CNNClassifier: epochs", 1))
         self.graph_, self.parameters_, self.history_, self.n_iter_ = graph, history.parameters, history.epochs, len(history.epochs)

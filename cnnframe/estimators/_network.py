@@ -88,7 +88,8 @@ def target_of(graph: Graph) -> str:
 def outputs(graph: Graph, parameters: Parameters, images: Array, array: str) -> Array:
     """One array of the evaluated graph for images (n, *shape), by axes (n, ...)."""
     evaluated = graph.for_evaluation()
-    executor, name = Executor(evaluated), input_of(graph)
+    # Each operation's own code: nothing to be compiled for a few examples, and the same bits every time.
+    executor, name = Executor(evaluated, kernels=(), threads=1), input_of(graph)
     found = [executor.forward(parameters, [array], **{name: piece})[array] for piece in pieces(images)]
     return np.concatenate(found)
 

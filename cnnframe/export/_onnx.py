@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from .._graph import Graph
 from .._op import Loss, Op, Regularizer
 from .._parameters import Parameters
 from .._registry import Registry
+from ..training._files import write_whole
 from . import _check, _model
 from ._builder import OPSET
 
@@ -75,7 +75,8 @@ def onnx(
 
     Raises:
         MissingPackageError: onnx is not installed.
-        ExportError: an operation has no ONNX form, the file would disagree, or it cannot be written.
+        ExportError: an operation has no ONNX form, the file would disagree, or the path is none of a file.
+        RunError: the file cannot be written; what was there is kept.
         GraphError: a node cannot be evaluated without a replacement.
         UnknownNameError: an output or a constant that the network does not have.
         ShapeError: the parameters or constants are those of another network.
@@ -88,7 +89,7 @@ def onnx(
     held = _constants(evaluated, constants or {}, parameters.dtype)
     names = list(dict.fromkeys(_wiring.key(name, evaluated.wires) for name in outputs or (evaluated.output,)))
     data, compared, worst, inputs = _proved(evaluated, parameters, held, names, _given(graph, evaluated, examples))
-    _write(target, data)
+    write_whole(target, data)
     axes = evaluated.axes
     return Exported(target, OPSET, len(data), {name: axes[name] for name in inputs}, {name: axes[name] for name in names}, compared, worst)
 
@@ -219,19 +220,3 @@ def _given(graph: Graph, evaluated: Graph, given: Any) -> dict[str, Any] | None:
         if name not in graph.inputs and name not in evaluated.inputs:
             raise UnknownNameError(f"export: examples: the network has no input {name!r}; {nearest(str(name), evaluated.inputs)}")
     return {name: _inputs.as_array(array, f"export: examples[{name!r}]") for name, array in given.items()}
-
-
-def _write(target: Path, data: bytes) -> None:
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ExportError(f"{target} cannot be written: {error.strerror or error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from .. import targets as codings
 from .._errors import DataError, GraphError, HyperparameterError
 from .._executor import Executor
 from .._graph import Graph
+from .._kernel import Kernel
 from .._op import Array, Op
 from .._optimizer import Optimizer
 from .._param import Initialiser
@@ -65,6 +66,7 @@ class Trainer:
         augment: changes the images of a batch before a step, as a function of the images (n, maps, *map) and a random generator; they
             are the graph's input "x". It returns new ones of the same shape.
         threads: on how many threads a batch is computed; as many as there are processors if left out.
+        kernels: the kernels that may serve, as `Executor` takes them; those of all that is installed if left out.
 
     Raises:
         GraphError: the graph has no loss, or no input "x" to be augmented.
@@ -84,6 +86,7 @@ class Trainer:
     order: str = "shuffled"
     augment: Augment | None = None
     threads: int | None = None
+    kernels: Sequence[type[Kernel]] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -109,12 +112,12 @@ class Trainer:
     @cached_property
     def executor(self) -> Executor:
         """What gives the gradients."""
-        return Executor(self.graph, threads=self.threads, wait=tell)
+        return Executor(self.graph, kernels=self.kernels, threads=self.threads, wait=tell)
 
     @cached_property
     def evaluator(self) -> Executor:
         """What runs the network as it is used: dropout lets everything through."""
-        return Executor(self.graph.for_evaluation(self.replacements), threads=self.threads, wait=tell)
+        return Executor(self.graph.for_evaluation(self.replacements), kernels=self.kernels, threads=self.threads, wait=tell)
 
     @cached_property
     def drawn(self) -> tuple[str, ...]:

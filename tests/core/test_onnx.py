@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 import cnnframe as cf
 from cnnframe.cli._app import make_app
 from cnnframe.export import _check
+from cnnframe.training import History, State
 from cnnframe_derivations.suite._cases import cases
 from cnnframe_derivations.suite._oracle import Oracle
 from cnnframe_derivations.suite._verdict import Skip
@@ -404,7 +405,7 @@ class TestDoors:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(cf.ExportError, match=r"net\.onnx cannot be written: No space left on device"):
+        with pytest.raises(cf.RunError, match=r"net\.onnx cannot be written: No space left on device; the one before is kept"):
             cf.export.onnx(GRAPH, PARAMETERS, target)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"net.onnx": b"what was there"}
 
@@ -433,9 +434,8 @@ RUNNER = CliRunner()
 def run(tmp_path_factory):
     """The folder of a run that has only just begun."""
     folder = tmp_path_factory.mktemp("run")
-    made = cf.RunFolder(folder)
-    made.write_network(GRAPH, {})
-    made.write_parameters(PARAMETERS)
+    trainer = cf.Trainer(GRAPH, make("sgd"), 0.1, seed=3, kernels=(), threads=1)
+    cf.RunFolder(folder).save(trainer, History((), State(PARAMETERS, trainer.start().optimizer, 0)))
     return folder
 
 
@@ -463,12 +463,10 @@ class TestTheCommand:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda folder: (folder / "network.json").unlink(), "network.json is not there; name the folder of a run"),
-            (lambda folder: (folder / "network.json").write_text("{"), "network.json does not describe a network, or is damaged"),
-            (lambda folder: (folder / "network.json").write_text("[" * 100_000), "network.json does not describe a network, or is damaged"),
-            (lambda folder: (folder / "network.json").write_bytes(b"\xff\xfe"), "network.json does not describe a network, or is damaged"),
-            (lambda folder: (folder / "network.json").write_text("[]"), "network.json does not describe a network"),
-            (lambda folder: (folder / "network.json").write_text('{"graph": 3}'), "a stored graph of format 1 was wanted"),
+            (lambda file: file.unlink(), "is not the folder of a run: there is no checkpoint"),
+            (lambda file: file.write_bytes(b"{"), "checkpoint"),
+            (lambda file: file.write_bytes(file.read_bytes()[:-4]), "checkpoint"),
+            (lambda file: file.write_bytes(file.read_bytes()[:-4] + b"abcd"), "checkpoint"),
         ],
     )
     def test_a_folder_of_something_else_is_refused(self, change, message, run, tmp_path):
@@ -476,11 +474,29 @@ class TestTheCommand:
         folder.mkdir()
         for path in run.iterdir():
             folder.joinpath(path.name).write_bytes(path.read_bytes())
-        change(folder)
+        change(folder / "checkpoint.safetensors")
         result = RUNNER.invoke(make_app(), ["export", str(folder), str(tmp_path / "net.onnx")])
         assert result.exit_code == 2
         assert message in result.stderr
         assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+    def test_the_best_parameters_need_an_epoch(self, run, tmp_path):
+        result = RUNNER.invoke(make_app(), ["export", str(run), str(tmp_path / "net.onnx"), "--best"])
+        assert result.exit_code == 2
+        assert "holds no best parameters: no epoch is over" in result.stderr
+
+    def test_the_best_parameters_are_those_of_the_best_epoch(self, tmp_path):
+        trainer = cf.Trainer(GRAPH, make("sgd"), 0.1, seed=3, kernels=(), threads=1)
+        done = trainer.fit({"x": X, "t": np.arange(5) % 3}, epochs=1)
+        other = done.parameters.with_vector(-done.parameters.vector)
+        cf.RunFolder(tmp_path).save(trainer, replace(done, state=replace(done.state, parameters=other)))
+        found = []
+        for options in ([], ["--best"]):
+            assert RUNNER.invoke(make_app(), ["export", str(tmp_path), str(tmp_path / "net.onnx"), *options]).exit_code == 0
+            (weights,) = [each for each in onnx.load(tmp_path / "net.onnx").graph.initializer if each.name == "dense1.W"]
+            found.append(onnx.numpy_helper.to_array(weights))
+        assert np.array_equal(found[0], other["dense1.W"])
+        assert np.array_equal(found[1], done.parameters["dense1.W"])
 
     def test_both_arguments_are_needed(self):
         result = RUNNER.invoke(make_app(), ["export"])
