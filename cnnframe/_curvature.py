@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from ._inputs import first_bad
 from ._op import Array, Loss, Op
 from ._parameters import Parameters
 from ._plan import Plan
+from ._work import divide, per_entry
 
 if TYPE_CHECKING:
     from ._graph import Graph
@@ -77,18 +78,18 @@ def propagate(op: Op, arguments: Mapping[str, Array], diagonals: Mapping[str, Ar
     by_name = routes.at(op.sizes(shapes))
     ways = {name: by_name[name] for name in wanted}
     found: dict[str, Array] = {}
-    plain = frozenset(name for name, way in ways.items() if way.kind == "apart" or (way.kind == "squared" and not way.squared))
-    if plain:
+    for names, squared in _groups(ways):
+        if squared:
+            given = {name: np.square(array) if name in squared else array for name, array in arguments.items()}
+            found |= _call.backward(op, diagonals, _call.forward(op, given)[1], names, shapes)
+            continue
         saved = _call.forward(op, arguments)[1] if saved is None else saved
-        found |= _call.backward(op, diagonals, saved, plain, shapes)
-        apart = frozenset(name for name in plain if ways[name].kind == "apart")
+        found |= _call.backward(op, diagonals, saved, names, shapes)
+        apart = frozenset(name for name in names if ways[name].kind == "apart")
         if apart:
             ones = {name: np.ones_like(array) for name, array in diagonals.items()}
             slopes = _call.backward(op, ones, saved, apart, shapes)
             found |= {name: found[name] * slopes[name] for name in apart}
-    for names, squared in _groups({name: way for name, way in ways.items() if way.kind == "squared" and way.squared}):
-        given = {name: np.square(array) if name in squared else array for name, array in arguments.items()}
-        found |= _call.backward(op, diagonals, _call.forward(op, given)[1], names, shapes)
     generated = frozenset(name for name in wanted if name not in found)
     if generated:
         above = diagonals["y"] if op.single else dict(diagonals)
@@ -101,12 +102,13 @@ def propagate(op: Op, arguments: Mapping[str, Array], diagonals: Mapping[str, Ar
 
 def _groups(ways: Mapping[str, Route]) -> list[tuple[frozenset[str], frozenset[str]]]:
     """Arguments that one call serves, with what is squared in it."""
-    squared = frozenset[str]().union(*(way.squared for way in ways.values()))
-    if not ways:
-        return []
-    if not any(squared & way.kept for way in ways.values()):
-        return [(frozenset(ways), squared)]
-    return [(frozenset({name}), way.squared) for name, way in ways.items()]
+    apart = frozenset(name for name, way in ways.items() if way.kind == "apart")
+    others = {name: way for name, way in ways.items() if way.kind == "squared"}
+    squared = frozenset[str]().union(*(way.squared for way in others.values()))
+    found = [(apart, frozenset[str]())] if apart else []
+    if not any(squared & way.kept for way in others.values()):
+        return [*found, (frozenset(others), squared)] if others else found
+    return [*found, *((frozenset({name}), way.squared) for name, way in others.items())]
 
 
 @lru_cache(maxsize=1024)
@@ -127,16 +129,29 @@ class Question:
 
     def answer(self, penalties: Iterable[tuple[Op, str, str]], scale: Callable[[int], float]) -> Parameters:
         """Return the diagonal for all parameters; `scale` gives, for a size of the batch, what the losses are multiplied by."""
-        plan, values = self._plan()
+        batch, arrays = self._checked()
+        make = partial(Plan.make, self.graph, dtype=self.params.dtype, targets=self.losses, gradients=True)
+        whole = make(batch)
+        (sizes,) = divide(batch, per_entry(whole), 1) if whole.apart and batch > 1 else ((batch,),)
+        plans = {size: whole if size == batch else make(size) for size in set(sizes)}
         vector = np.zeros(self.params.layout.size, self.params.dtype)
         found = self.params.layout.views(vector)
-        self._back(plan, values, scale(plan.batch), found)
+        first = 0
+        for size in sizes:
+            part = {name: array[first : first + size] if name in whole.batched else array for name, array in arrays.items()}
+            self._back(plans[size], part, scale(batch), found)
+            first += size
         for op, name, arg in penalties:
             one = {"y": np.ones((), self.params.dtype)}
             found[name][...] += self._handed(f"penalty {op.name} on {name!r}", op, {arg: self.params[name]}, one, frozenset({arg}))[arg]
         return Parameters(self.params.layout, vector)
 
-    def _plan(self) -> tuple[Plan, dict[str, Array]]:
+    def _checked(self) -> tuple[int, dict[str, Array]]:
+        """The size of the batch, and the graph inputs that are needed.
+
+        Raises:
+            CnnframeError: they are not what the graph declares.
+        """
         given = {name: _inputs.as_array(array, f"input {name!r}") for name, array in self.inputs.items()}
         uses, dtype = _inputs.uses(self.graph), self.params.dtype
         needed = Plan.make(self.graph, 1, dtype, self.losses).inputs
@@ -148,7 +163,7 @@ class Question:
                 _inputs.check_values(name, array, uses[name])
             elif self.check_finite:
                 _inputs.check_finite(name, array)
-        return Plan.make(self.graph, batch, dtype, self.losses, gradients=True), arrays
+        return batch, arrays
 
     def _back(self, plan: Plan, values: dict[str, Array], scale: float, found: Mapping[str, Array]) -> None:
         """Add to `found` what each node hands to its parameters."""

@@ -20,6 +20,7 @@ from .pad import Pad
 from .pooling import MaxPool, MeanPool
 from .regularizers import L1, L2, AlphaEntropy, AlphaL1, AlphaPower, AlphaSquare
 from .scaling import Normalise, ScaleShift
+from .sdlm import SDLM
 from .softmax import Softmax
 from .subsample import Decimate, Subsample, Upsample
 
@@ -72,7 +73,7 @@ def cnnframe_regularizers():
 @hookimpl
 def cnnframe_optimizers():
     """Rules that turn gradients into a step."""
-    return [SGD]
+    return [SGD, SDLM]
 
 
 @hookimpl

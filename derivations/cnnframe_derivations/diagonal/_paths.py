@@ -27,7 +27,7 @@ def settled(derivation: Derivation, term: Term, given: Collection[Any], others: 
     equations = [sp.expand(equation) for equation in term.eq]
     while True:
         found = {index for equation in equations for index in _from_equation(equation, known, sizes)}
-        found |= {index for index in _from_tables(tables, known)}
+        found |= set(_from_tables(tables, known))
         if not found - known:
             return known
         known |= found

@@ -35,7 +35,7 @@ class Way:
     kind: str
     squared: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
-    factor: Any = sp.Integer(1)
+    factor: Any = sp.S.One
 
     def route(self, op: Op, known: Mapping[str, Any]) -> Route:
         """With numbers for an operation at given sizes."""
