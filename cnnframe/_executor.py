@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -84,6 +85,7 @@ class Executor:
             raise HyperparameterError(f"Executor: wait must be True, False or a function of two numbers; got {wait!r}")
         self.wait = wait
         self.layout = Layout.of(graph)
+        self._accepted: Layout | None = self.layout
         self._uses = _inputs.uses(graph)
         self._ranged = {name for name, use in self._uses.items() if use.below is not None or use.unit}
         self._losses = tuple(array for name in graph.losses for array in graph.wires.outputs[name].values())
@@ -96,11 +98,11 @@ class Executor:
         """Return the outputs of the asked nodes ("conv1", "bn.mean"), by the names they were asked by; the graph's output if none are."""
         asked = _names(outputs, "forward: outputs") or (self.graph.output,)
         keys = [_wiring.key(name, self.graph.wires) for name in asked]
-        work, arrays = self._prepare(params, inputs, tuple(dict.fromkeys(keys)))
         with self._quiet():
+            work, arrays = self._prepare(params, inputs, tuple(dict.fromkeys(keys)))
             values = work.values(params.vector, arrays)
-        if self.check_finite and not all(np.isfinite(value).all() for value in values.values()):
-            self._locate(work, params, arrays)
+            if self.check_finite and not all(map(_inputs.all_finite, values.values())):
+                self._locate(work, params, arrays)
         return {name: values[key] if keys.index(key) == place else values[key].copy() for place, (name, key) in enumerate(zip(asked, keys, strict=True))}
 
     def predict(self, params: Parameters, /, **inputs: Any) -> Array:
@@ -109,9 +111,9 @@ class Executor:
 
     def loss(self, params: Parameters, /, *, reduction: str = "sum", **inputs: Any) -> float:
         """Return the loss over the batch, with penalties: their sum, or with `reduction="mean"` the mean over the batch plus penalties."""
-        work, arrays = self._prepare(params, inputs, self._targets())
-        scale = _scale(work.batch, reduction)
         with self._quiet():
+            work, arrays = self._prepare(params, inputs, self._targets())
+            scale = _scale(work.batch, reduction)
             loss = scale * sum(map(float, work.values(params.vector, arrays).values())) + self.penalty(params)
         if self.check_finite and not np.isfinite(loss):
             self._locate(work, params, arrays)
@@ -128,14 +130,14 @@ class Executor:
             GraphError: the graph has no loss, or a wanted input feeds constants alone.
         """
         wanted = _names(wanted_inputs, "wanted_inputs")
-        work, arrays = self._prepare(params, inputs, self._targets(), wanted, gradients=True)
-        scale = _scale(work.batch, reduction)
-        vector = np.empty(self.layout.size, params.dtype) if out is None else self._reused(out, params)
         with self._quiet():
+            work, arrays = self._prepare(params, inputs, self._targets(), wanted, gradients=True)
+            scale = _scale(work.batch, reduction)
+            vector = np.empty(self.layout.size, params.dtype) if out is None else self._reused(out, params)
             loss, found = work.gradients(params.vector, arrays, scale, vector)
             loss = scale * loss + self._add_penalties(params, vector)
-        if self.check_finite and not (np.isfinite(loss) and np.isfinite(vector).all() and all(np.isfinite(array).all() for array in found.values())):
-            self._locate(work, params, arrays, scale)
+            if self.check_finite and not (math.isfinite(loss) and all(map(_inputs.all_finite, (vector, *found.values())))):
+                self._locate(work, params, arrays, scale)
         return Gradients(loss, Parameters(self.layout, vector), found)
 
     def curvature(self, params: Parameters, /, *, reduction: str = "sum", **inputs: Any) -> Parameters:
@@ -241,7 +243,10 @@ class Executor:
             ShapeError: with what is missing, unknown, or of another shape.
         """
         layout = params.layout if isinstance(params, Parameters) else None
-        if layout is self.layout or layout == self.layout:
+        if layout is self.layout or layout is self._accepted:
+            return
+        if layout == self.layout:
+            self._accepted = layout
             return
         _inputs.want(params, Parameters, "the parameters", "Parameters, such as Parameters.initialise(graph)", ShapeError)
         ours, theirs = self.layout.slots, params.layout.slots

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -87,8 +88,14 @@ def check_finite(name: str, array: Array) -> None:
     Raises:
         NonFiniteError: with the first one.
     """
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not all_finite(array):
         raise NonFiniteError(f"input {name!r} holds {first_bad(array)}; clean the data")
+
+
+def all_finite(array: Any) -> bool:
+    """Whether an array holds neither NaN nor infinity; to be called where NumPy does not warn of overflow."""
+    # A sum is finite only if all entries are, and is quicker; one that overflows is looked at again.
+    return math.isfinite(np.add.reduce(array, axis=None)) or bool(np.isfinite(array).all())
 
 
 def first_bad(array: Any) -> str:

@@ -55,3 +55,11 @@ class Optimizer(abc.ABC):
         `rate` multiplies the step: a number, a flat vector with one rate for each weight, or what
         `Parameters.spread` makes of one rate for each layer or array.
         """
+
+    def step_into(self, out: tuple[Parameters, Any] | None, parameters: Parameters, gradients: Parameters, state: Any, rate: Any) -> tuple[Parameters, Any]:  # noqa: ARG002 # overriding methods use it
+        """Return the same as `step`, bit for bit, in the memory of what an earlier step returned, if `out` is that.
+
+        What is used again must not be needed any more: not these parameters, but those before them. An optimizer that does not
+        override it makes new arrays.
+        """
+        return self.step(parameters, gradients, state, rate)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _inputs
 from ._axes import Shape
 from ._errors import DTypeError, HyperparameterError, NonFiniteError, ShapeError, UnknownNameError, nearest
-from ._inputs import as_array, float_type, integer, want
+from ._inputs import all_finite, as_array, float_type, integer, want
 from ._op import Array
 from ._param import ROLES, Initialiser
 
@@ -71,14 +71,21 @@ class Parameters(Mapping[str, Array]):
     `params["conv1.k"]` is an array, `params.vector` all of them, flat. Gradients come in the same form.
     """
 
-    __slots__ = ("_views", "layout", "vector")
+    __slots__ = ("_made", "layout", "vector")
 
     def __init__(self, layout: Layout, vector: Array) -> None:
         """Take over `vector` as it is; use `initialise` and `with_vector`, which check."""
         vector.flags.writeable = False
         self.layout = layout
         self.vector = vector
-        self._views = layout.views(vector)
+        self._made: dict[str, Array] | None = None
+
+    @property
+    def _views(self) -> dict[str, Array]:
+        # Made when they are asked for: in a training most parameters are only ever a vector.
+        if self._made is None:
+            self._made = self.layout.views(self.vector)
+        return self._made
 
     @classmethod
     def initialise(cls, graph: Graph, *, seed: int = 0, dtype: DTypeLike = np.float32, initial: Mapping[str, Initialiser] | None = None) -> Parameters:
@@ -203,11 +210,41 @@ class Parameters(Mapping[str, Array]):
             raise ShapeError(f"the vector of these parameters has shape ({self.layout.size},); got {found.shape}")
         if found.dtype != self.dtype:
             raise DTypeError(f"the vector of these parameters is {self.dtype}; got {found.dtype}; convert with .astype(np.{self.dtype})")
-        if not np.isfinite(found).all():
-            position = int(np.argmin(np.isfinite(found)))
-            name = next(name for name, slot in self.layout.slots.items() if slot.start <= position < slot.stop)
-            raise NonFiniteError(f"the new parameters hold {found[position]} in {name!r}")
+        self._check_finite(found)
         return Parameters(self.layout, found.copy())
+
+    def reused(self, who: str, other: Any) -> Array:
+        """The vector of other parameters of this layout, to be written to, which changes them; `who` is for messages.
+
+        Raises:
+            ShapeError: they are those of another layout, or share memory with these.
+            DTypeError: they have another element type.
+        """
+        want(other, Parameters, who, "parameters that are not needed any more", ShapeError)
+        if (other.layout is not self.layout and other.layout != self.layout) or np.shares_memory(other.vector, self.vector):
+            raise ShapeError(f"{who} must be parameters of the same graph, in memory of their own")
+        if other.dtype != self.dtype:
+            raise DTypeError(f"{who} must be {self.dtype}, as the parameters are; got {other.dtype}")
+        vector = other.vector
+        vector.flags.writeable = True
+        return vector
+
+    def holding(self, vector: Array) -> Parameters:
+        """Return parameters that are this vector, as it is, once it is known to be finite.
+
+        Raises:
+            NonFiniteError: it holds a NaN or an infinity; the message names the array.
+        """
+        self._check_finite(vector)
+        return Parameters(self.layout, vector)
+
+    def _check_finite(self, vector: Array) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if all_finite(vector):
+                return
+        position = int(np.argmin(np.isfinite(vector)))
+        name = next(name for name, slot in self.layout.slots.items() if slot.start <= position < slot.stop)
+        raise NonFiniteError(f"the new parameters hold {vector[position]} in {name!r}")
 
     def spread(self, rates: float | Mapping[str, ArrayLike], default: float | None = None) -> Array:
         """One rate for each weight, as a flat vector, from rates for the whole network, layers, arrays or weights.

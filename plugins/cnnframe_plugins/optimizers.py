@@ -7,7 +7,9 @@ from typing import Annotated
 
 import numpy as np
 
-from cnnframe import Optimizer, PerLayer, UnknownNameError, at_least, between
+from cnnframe import Optimizer, PerLayer, ShapeError, UnknownNameError, at_least, between
+
+from .fused import _update as fused_update
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,41 @@ class SGD(Optimizer):
         # A rate in float64 would turn a step in float32 into float64.
         velocity = self.momentum * state - np.asarray(rate, parameters.dtype) * slope
         return parameters.with_vector(parameters.vector + velocity), velocity
+
+    def step_into(self, out, parameters, gradients, state, rate):
+        """Return the same in memory of an earlier step: in one pass of machine code where it is there and the rate is one number."""
+        p, g = parameters.vector, gradients.vector
+        if out is None or g.dtype != p.dtype or g.shape != p.shape:
+            return self.step(parameters, gradients, state, rate)
+        before, velocity = out
+        after = parameters.reused("step_into: out", before)
+        if not isinstance(velocity, np.ndarray) or velocity.shape != state.shape or velocity.dtype != state.dtype or np.shares_memory(velocity, state):
+            raise ShapeError("step_into: out must hold the state of an earlier step, in memory of its own")
+        decays = _decays(parameters.layout, self.weight_decay) if self.weight_decay else []
+        if np.ndim(rate) == 0 and len({rule for _, rule in decays}) <= 1 and fused_update.ready(p.dtype.name):
+            decay = decays[0][1] if decays else 0.0
+            fused_update.update(p, g, state, rate, decay, self.momentum, _rows(decays, p.size), after, velocity)
+        else:
+            slope = g
+            if decays:
+                np.copyto(after, g)
+                for place, rule in decays:
+                    after[place] += np.multiply(p[place], np.asarray(rule, g.dtype), out=velocity[place])
+                slope = after
+            np.multiply(np.asarray(rate, p.dtype), slope, out=after)
+            np.multiply(state, self.momentum, out=velocity)
+            np.subtract(velocity, after, out=velocity)
+            np.add(p, velocity, out=after)
+        return parameters.holding(after), velocity
+
+
+def _rows(decays, size):
+    """Start, stop, and 1 where parameters decay or -1 where they do not, for the whole vector."""
+    found, last = [], 0
+    for place, _ in decays:
+        found += [(last, place.start, -1), (place.start, place.stop, 1)]
+        last = place.stop
+    return [row for row in (*found, (last, size, -1)) if row[0] < row[1]]
 
 
 def _decays(layout, decay):

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnframe import Activation, Links
+import cnnframe
+from cnnframe import Activation, Graph, Links, Parameters
 from cnnframe_plugins import SGD, Conv, ConvLinked, Dense, Flatten, Identity, LeakyReLU, Logistic, MaxPool, MeanPool, ReLU, ScaledTanh, Softplus, Subsample
-from cnnframe_plugins.fused import CacheWarning, Declined, Layout, Stage, Update, _cache, _compiler, _functions, unavailable, why_not
+from cnnframe_plugins.fused import CacheWarning, Declined, Layout, Stage, _cache, _compiler, _functions, _update, unavailable, why_not
 from cnnframe_plugins.fused import compile as compile_stage
 from cnnframe_plugins.fused._simd import width
 
@@ -318,21 +319,42 @@ def test_lanes_pack_and_unpack(shape):
         assert (lanes[-1, :, -spare:] == 0).all()
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_the_update_has_the_bits_of_the_optimizer(momentum):
-    rng = np.random.default_rng(0)
-    p, g, v = (rng.standard_normal(29).astype(np.float32) for _ in range(3))
-    mask = np.zeros(29, np.float32)
-    mask[:21] = 1
-    rate, decay = np.float32(0.1), np.float32(0.01)
-    slope = g + decay * (mask * p)
-    velocity = np.float32(momentum) * v - rate * slope if momentum else -rate * slope
-    want = p + velocity
-    Update.of("float32", [(0, 10, True), (10, 21, True), (21, 29, False)])(p, g, v if momentum else None, 0.1, 0.01, momentum)
-    np.testing.assert_array_equal(p, want)
-    if momentum:
-        np.testing.assert_array_equal(v, velocity)
-    assert SGD(momentum=momentum).momentum == momentum
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("momentum", "decay"), [(0.0, 0.0), (0.9, 0.0), (0.5, 0.01)])
+def test_the_update_has_the_bits_of_the_optimizer(momentum, decay, dtype, monkeypatch):
+    graph = Graph.chain(Conv(3, 3), ReLU(), Flatten(), Dense(5), inputs="n 1 5 5", loss=cnnframe.load().make("squared_error"))
+    rule = SGD(momentum=momentum, weight_decay=decay)
+    first = Parameters.initialise(graph, dtype=dtype)
+
+    def trained(step):
+        params, state, out = first, rule.init(first), None
+        rng = np.random.default_rng(0)
+        for number in range(4):
+            gradient = np.round(rng.standard_normal(first.layout.size), 2)
+            gradient[number] = -0.0
+            params, state, out = *step(out, params, first.with_vector(gradient.astype(dtype)), state, np.float64(0.1)), (params, state)
+        return params.vector.tobytes(), state.tobytes()
+
+    def into(out, *given):
+        # What was given in the beginning is no result of an earlier step: it must stay as it is.
+        return rule.step_into(None if out is None or out[0] is first else out, *given)
+
+    kept = first.vector.copy()
+    want = trained(lambda out, *given: rule.step(*given))
+    for there in (False, True):
+        monkeypatch.setattr(_update, "ready", lambda _, there=there: there)
+        assert trained(into) == want
+    assert np.array_equal(first.vector, kept)
+
+
+def test_a_step_into_memory_that_is_in_use_is_refused():
+    graph = Graph.chain(Dense(2), inputs="n 3", loss=cnnframe.load().make("squared_error"))
+    rule, params = SGD(), Parameters.initialise(graph)
+    state = rule.init(params)
+    other, memory = rule.step(params, params, state, 0.1)
+    for out, message in (((params, memory), "memory of their own"), ((other, state), "state of an earlier step"), (("x", memory), "not needed any more")):
+        with pytest.raises(cnnframe.ShapeError, match=message):
+            rule.step_into(out, params, params, state, 0.1)
 
 
 SMALL = "\ndef twice(table, first, last):\n    x = pointer(table, 0)\n    for i in range(first, last):\n        put(x, i, 2 * get(x, i))\n"

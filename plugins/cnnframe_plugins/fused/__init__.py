@@ -38,7 +38,6 @@ from ._kernel import FusedKernel
 from ._layout import PLAIN, Layout
 from ._run import Run
 from ._stage import Compiled, Stage, compile_stage, why_not
-from ._update import Update
 
 __all__ = [
     "PLAIN",
@@ -51,7 +50,6 @@ __all__ = [
     "Layout",
     "Run",
     "Stage",
-    "Update",
     "compile",
     "unavailable",
     "why_not",

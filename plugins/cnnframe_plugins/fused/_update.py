@@ -2,120 +2,103 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
 
 from . import _simd
-from ._compiler import Kernel, build
+from ._compiler import Kernel, KernelError, build, check, checked, fetch, missing
 from ._layout import address
 
 _SOURCE: Final = """
 
 @njit
-def stepped(p, g, v, numbers, i, decays, moves):
-    w, slope = load(p, i), load(g, i)
-    if decays:
-        slope = add(slope, mul(spread(numbers, 1), w))
-    step = neg(mul(spread(numbers, 0), slope))
-    if moves:
-        step = add(mul(spread(numbers, 2), load(v, i)), step)
+def stepped(w, g, v, numbers, decays):
+    slope = g
+    if decays >= 0:
+        # As in NumPy, what does not decay has 0 added.
+        slope = add(g, mul(spread(numbers, 1), w)) if decays > 0 else add(g, splat(0.0))
+    step = sub(mul(spread(numbers, 2), v), mul(spread(numbers, 0), slope))
     return add(w, step), step
 
 
 def update(table, first, last):
-    p, g, v, numbers = pointer(table, 0), pointer(table, 1), pointer(table, 2), pointer(table, 3)
-    rows, moves, tail = number(table, 4), number(table, 5), pointer(table, 6)
+    p, g, v, numbers, after, velocity = pointer(table, 0), pointer(table, 1), pointer(table, 2), pointer(table, 3), pointer(table, 4), pointer(table, 5)
+    rows = number(table, 6)
     for row in range(first, last):
-        start, stop = number(rows, 3 * row), number(rows, 3 * row + 1)
-        decays = number(rows, 3 * row + 2) if get(numbers, 1) != 0 else 0
+        start, stop, decays = number(rows, 3 * row), number(rows, 3 * row + 1), number(rows, 3 * row + 2)
         whole = stop - (stop - start) % {lanes}
         for i in range(start, whole, {lanes}):
-            w, step = stepped(p, g, v, numbers, i, decays > 0, moves > 0)
-            store(p, i, w)
-            if moves > 0:
-                store(v, i, step)
+            w, step = stepped(load(p, i), load(g, i), load(v, i), numbers, decays)
+            store(after, i, w)
+            store(velocity, i, step)
         if whole < stop:
-            # The last entries go through a vector of their own, so that nothing beyond them is touched.
-            t, s, u = tail, shift(tail, {lanes}), shift(tail, {twice})
+            # The last entries go through vectors of their own, so that nothing beyond them is touched.
+            a, b, c = shift(numbers, {lanes}), shift(numbers, {twice}), shift(numbers, {thrice})
             for i in range(whole, stop):
-                put(t, i - whole, get(p, i))
-                put(s, i - whole, get(g, i))
-                if moves > 0:
-                    put(u, i - whole, get(v, i))
-            w, step = stepped(t, s, u, numbers, 0, decays > 0, moves > 0)
-            store(t, 0, w)
-            store(u, 0, step)
+                put(a, i - whole, get(p, i))
+                put(b, i - whole, get(g, i))
+                put(c, i - whole, get(v, i))
+            w, step = stepped(load(a, 0), load(b, 0), load(c, 0), numbers, decays)
+            store(a, 0, w)
+            store(b, 0, step)
             for i in range(whole, stop):
-                put(p, i, get(t, i - whole))
-                if moves > 0:
-                    put(v, i, get(u, i - whole))
+                put(after, i, get(a, i - whole))
+                put(velocity, i, get(b, i - whole))
 """
 
 
-@dataclass(frozen=True)
-class Step:
-    """An update with its arrays, which it holds."""
-
-    kernel: Kernel
-    table: int
-    parts: int
-    numbers: Any
-    held: tuple[Any, ...]
-
-    def __call__(self, rate: float, decay: float = 0.0, momentum: float = 0.0) -> None:
-        """Change the parameters, and the velocity if there is one."""
-        self.numbers[0], self.numbers[1], self.numbers[2] = rate, decay, momentum
-        self.kernel(self.table, 0, self.parts)
+def _body(lanes: int) -> str:
+    return _SOURCE.format(lanes=lanes, twice=2 * lanes, thrice=3 * lanes)
 
 
-@dataclass(frozen=True)
-class Update:
-    """v <- momentum v - rate (g + decay p), p <- p + v, in place, with the roundings of the same in NumPy.
+@cache
+def _kernel(dtype: str) -> Kernel:
+    lanes = _simd.width(dtype)
+    return build(_body(lanes), ("update",), dtype, lanes)["update"]
 
-    Attributes:
-        dtype: of all arrays.
-        parts: start, stop, and whether it decays, of each part of the vector; the others stay as they are.
+
+_asked: set[str] = set()
+_made: set[str] = set()
+
+
+def ready(dtype: str) -> bool:
+    """Whether `update` can be called at once; if not, its code is made, beside the program, for the next time."""
+    if dtype in _asked:
+        return dtype in _made
+    _asked.add(dtype)
+
+    def make() -> None:
+        try:
+            if check() is None:
+                _kernel(dtype)
+                _made.add(dtype)
+        except KernelError:
+            # NumPy goes on, with the same bits.
+            pass
+
+    if missing() is None and checked() and fetch(_body(_simd.width(dtype)), dtype, _simd.width(dtype)):
+        make()
+    elif missing() is None:
+        with contextlib.suppress(RuntimeError):
+            threading.Thread(target=make, name="cnnframe-update", daemon=True).start()
+    return dtype in _made
+
+
+def update(p: Any, g: Any, v: Any, rate: float, decay: float, momentum: float, parts: Sequence[tuple[int, int, int]], after: Any, velocity: Any) -> None:
+    """velocity <- momentum v - rate (g + decay p), after <- p + velocity, with the roundings of the same in NumPy.
+
+    All are contiguous, of one element type and length; `after` and `velocity` have memory of their own. Of each part there is its
+    start, its stop, and 1 if it decays, 0 if not, or -1 if nothing does.
     """
-
-    dtype: str
-    parts: tuple[tuple[int, int, bool], ...]
-
-    @classmethod
-    def of(cls, dtype: str, parts: Sequence[tuple[int, int, bool]]) -> Update:
-        """Join neighbours that are treated alike."""
-        found: list[tuple[int, int, bool]] = []
-        for start, stop, decays in sorted(parts):
-            if found and found[-1][1] == start and found[-1][2] == decays:
-                found[-1] = (found[-1][0], stop, decays)
-            elif stop > start:
-                found.append((start, stop, decays))
-        return cls(dtype, tuple(found))
-
-    @cached_property
-    def _kernel(self) -> Kernel:
-        lanes = _simd.width(self.dtype)
-        return build(_SOURCE.format(lanes=lanes, twice=2 * lanes), ("update",), self.dtype, lanes)["update"]
-
-    def bind(self, p: Any, g: Any, v: Any | None = None) -> Step:
-        """Settle the arrays; the result is called with rate, decay and momentum as often as one likes.
-
-        Without v there is no momentum.
-        """
-        end = max((stop for _, stop, _ in self.parts), default=0)
-        for array in (p, g, *(() if v is None else (v,))):
-            if array.dtype != self.dtype or not array.flags.c_contiguous or array.size < end:
-                raise ValueError(f"update: arrays must be contiguous, of {self.dtype}, and hold {end} entries or more")
-        # Three numbers, then room for the last entries of a part.
-        numbers = np.zeros(4 + 3 * _simd.width(self.dtype), self.dtype)
-        where = address(numbers)
-        rows = np.array(self.parts, np.int64).reshape(-1, 3)
-        table = np.array([address(p), address(g), 0 if v is None else address(v), where, address(rows), v is not None, where + 4 * numbers.itemsize], np.int64)
-        return Step(self._kernel, address(table), len(self.parts), numbers, (p, g, v, rows, table))
-
-    def __call__(self, p: Any, g: Any, v: Any | None, rate: float, decay: float = 0.0, momentum: float = 0.0) -> None:
-        """Change p, and v unless it is None; then there is no momentum."""
-        self.bind(p, g, v)(rate, decay, momentum)
+    lanes = _simd.width(p.dtype.name)
+    rows = np.array(parts, np.int64)
+    # Three numbers, and room for the last entries of a part.
+    numbers = np.zeros(4 * lanes + 4, p.dtype)
+    numbers[:3] = rate, decay, momentum
+    table = np.array([*map(address, (p, g, v, numbers, after, velocity, rows))], np.int64)
+    _kernel(p.dtype.name)(address(table), 0, len(rows))

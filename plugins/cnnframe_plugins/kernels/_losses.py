@@ -30,12 +30,13 @@ class SquaredErrorKernel(Kernel):
     def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
         """Bind to the arrays of a plan."""
         y, t, loss, error, room = arrays.given[0]["y"], arrays.given[0]["t"], arrays.outputs["y"], arrays.buffers["error"], arrays.buffers["room"]
+        half = np.asarray(0.5, self.chain.dtype)
 
         def forward() -> None:
             np.subtract(y, t, out=error)
             np.multiply(error, error, out=room)
-            np.sum(room, out=loss)
-            np.divide(loss, 2, out=loss)
+            np.add.reduce(room, axis=None, out=loss)
+            np.multiply(loss, half, out=loss)
 
         if not self.chain.learns:
             return forward, None
@@ -75,10 +76,10 @@ class SoftmaxCrossEntropyKernel(Kernel):
         dense, rows = t.ndim == z.ndim, np.arange(len(z))
 
         def forward() -> None:
-            np.max(z, axis=1, keepdims=True, out=each)
+            np.maximum.reduce(z, axis=1, keepdims=True, out=each)
             np.subtract(z, each, out=logs)
             np.exp(logs, out=room)
-            np.sum(room, axis=1, keepdims=True, out=each)
+            np.add.reduce(room, axis=1, keepdims=True, out=each)
             np.log(each, out=each)
             np.subtract(logs, each, out=logs)
             if dense:

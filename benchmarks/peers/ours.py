@@ -1,0 +1,97 @@
+"""cnnframe through its public executor: plan, gradients into the same memory, and a step of its optimizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import cnnframe as cf
+
+OPS = cf.load()
+NAMES = {"tanh": "scaled_tanh", "logistic": "logistic", "relu": "relu"}
+
+
+@dataclass(frozen=True)
+class Dot(cf.Loss):
+    """The sum of products with fixed numbers."""
+
+    name = "dot"
+    inputs = {"y": "n c h w"}
+    constants = {"t": "n c h w"}
+    batch_apart = True
+
+    def forward(self, y, t):
+        return np.vdot(y, t), t
+
+    def backward(self, dy, saved):
+        return {"y": dy * saved}
+
+    def formula(self, at, y, t):
+        n, c, h, w = cf.algebra.indices("n c h w")
+        ranges = zip((n, c, h, w), y.shape, strict=True)
+        return cf.algebra.total(y[n, c, h, w] * t[n, c, h, w], *ranges)
+
+
+def plugins_activation():
+    """That of the example distribution."""
+    from cnnframe_extras import Swish
+
+    return Swish()
+
+
+def operation(layer):
+    kind = layer[0]
+    if kind == "conv":
+        return OPS.make("conv", maps=layer[1], size=layer[2], orientation="correlation", **layer[3])
+    if kind in ("mean", "max"):
+        return OPS.make(f"{kind}_pool", size=2, stride=2)
+    if kind == "sum":
+        return OPS.make("subsample", size=2)
+    if kind == "dense":
+        return OPS.make("dense", units=layer[1])
+    return plugins_activation() if kind == "plugin" else OPS.make(NAMES.get(kind, kind))
+
+
+def network(job):
+    losses = {"squared": lambda: OPS.make("squared_error"), "entropy": lambda: OPS.make("softmax_cross_entropy", targets="index"), "dot": Dot}
+    layers = map(operation, job.layers)
+    return cf.Graph.chain(*layers, inputs=" ".join(["n", *map(str, job.shape)]), loss=losses[job.loss]())
+
+
+def make(job, batch, x, target, parameters, *, contestant, threads, dtype=np.float32):
+    kernels = {"fused": OPS.kernels, "numpy": tuple(kernel for kernel in OPS.kernels if not kernel.compiles), "reference": ()}[contestant]
+    graph = network(job)
+    run = cf.Executor(graph, kernels=kernels, threads=threads, wait=True)
+    params = cf.Parameters.initialise(graph, dtype=dtype)
+    params = params.with_vector(np.concatenate([array.ravel() for array in parameters]).astype(dtype))
+    rule = OPS.make("sgd")
+    t = np.eye(10, dtype=dtype)[target] if job.loss == "squared" else target if job.loss == "entropy" else target.astype(dtype)
+    given = {"x": x.astype(dtype), "t": t}
+    wanted = ("x",) if job.dx else ()
+    state = {"params": params, "memory": rule.init(params), "out": None, "before": None}
+
+    def step():
+        found = run.gradients(state["params"], wanted_inputs=wanted, reduction="mean", out=state["out"], **given)
+        state["out"] = found.parameters
+        now = state["params"], state["memory"]
+        # What was given in the beginning is needed again.
+        before = None if state["before"] is None or state["before"][0] is params else state["before"]
+        state["params"], state["memory"] = rule.step_into(before, now[0], found.parameters, now[1], 1e-6)
+        state["before"] = now
+
+    def gradients():
+        found = run.gradients(params, wanted_inputs=wanted, reduction="mean", **given)
+        return found.loss, [found.parameters.vector, *found.inputs.values()]
+
+    return step, gradients
+
+
+def version():
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        numba = f", Numba {version('numba')}"
+    except PackageNotFoundError:
+        numba = ""
+    return f"cnnframe, NumPy {np.__version__}{numba}"
