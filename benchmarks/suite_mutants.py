@@ -38,7 +38,7 @@ from suite_changes import MODULES, PACKAGE, ROOT, Mutant, mutants, sample
 HELD = ("cnnframe", "cnnframe_plugins", "scipy.special", "mpmath", "sympy", "hypothesis", "pytest", "_pytest.pytester", "_pytest.junitxml")
 """What the tests and the package need, but for the package itself: imported once, so that each mutant begins in a copy of this process."""
 
-PARTS = ("cases", "contract", "differences", "extremes", "kinds", "numbers", "oracle", "symbolic", "symbols", "values", "verdicts")
+PARTS = ("calls", "cases", "contract", "differences", "extremes", "kinds", "numbers", "oracle", "symbolic", "symbols", "values", "verdicts")
 FILES = ("rounding", *(f"suite_{part}" for part in PARTS), "symbolic", "derive", "mutants", "suite", "evidence", "kernels")
 """Files of tests that judge the suite, those with quick tests first."""
 

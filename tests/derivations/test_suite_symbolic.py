@@ -156,3 +156,29 @@ def test_values_for_symbols_have_both_signs():
         found = [symbolic._values(case(OPS.make("dense", units=2), {"n": 2, "i": 3}, seed=seed), positive=positive_) for seed in range(4)]
         assert {bool(v < 0) for _, cotangents in found for v in cotangents["y"].ravel()} == {True, False}
         assert {bool(v < 0) for arrays, _ in found for v in arrays["x"].ravel()} == ({False} if positive_ else {True, False})
+
+
+def test_code_that_does_with_symbols_what_it_does_not_with_numbers_is_skipped():
+    def off(by):
+        return lambda x: x * 2 if x.dtype == object else x * (2 + by)
+
+    two = {"expr": lambda x: 2 * x, "df": lambda x: np.full_like(x, 2)}
+    for by, skipped in ((1e-4, True), (1e-8, False)):
+        for op in (pointwise("forwards", off(by), **two)(), pointwise("backwards", lambda x: 2 * x, lambda x, by=by: off(by)(x) / x, two["expr"])()):
+            if skipped:
+                with pytest.raises(Skip, match="the code does other things with symbols than with numbers"):
+                    check(symbolic, op, {ELLIPSIS: (2,)})
+            else:
+                assert check(symbolic, op, {ELLIPSIS: (2,)}).checks == 1
+
+
+def test_what_an_answer_rests_on_is_said():
+    branch = check(symbolic, OPS.make("relu"), {ELLIPSIS: (3,)})
+    assert branch.compared == {"gradient of 'x' (for all values of the branch)": 1}
+    assert [note[:34] for note in branch.notes] == ["comparisons of values went as they"]
+    third = pointwise("third", lambda x: x * 0.1 * 3, lambda x: np.full_like(x, 0.3), lambda x: sp.Rational(3, 10) * x)
+    found = check(symbolic, third(), {ELLIPSIS: (2,)})
+    assert found.compared == {"gradient of 'x' (for all values)": 1} and [note[:25] for note in found.notes] == ["constants with more digits"[:25]]
+    symbolic.check(case(third(), {ELLIPSIS: (2,)}, seed=2), found)
+    assert len(found.notes) == 1 and found.checks == 2
+    assert not check(symbolic, OPS.make("dense", units=1), {"n": 1, "i": 2}).notes
