@@ -5,6 +5,7 @@ from . import data as data
 from . import estimators as estimators
 from . import export as export
 from . import networks as networks
+from . import pictures as pictures
 from . import recipes as recipes
 from . import targets as targets
 from . import training as training
