@@ -50,7 +50,7 @@ def train(name, epochs, count=400):
         penalties=[] if strength is None else [ops.make(name, **strength)],
     )
     # The weights of mixtures begin a little apart: where all are equal, each penalty has a slope of 0.
-    start = {"mixing": lambda shape, fan_in, fan_out, rng: rng.normal(0, 0.1, shape)}
+    start = {"mixing": cf.Normal(0.1)}
     data = examples(count)
     train_set, test_set = ({key: array[part] for key, array in data.items()} for part in (slice(0, count * 3 // 4), slice(count * 3 // 4, None)))
     trainer = cf.Trainer(net, ops.make("sgd", momentum=0.9), 0.05, batch_size=16, seed=0, initial=start)

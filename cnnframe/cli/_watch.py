@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -31,7 +31,7 @@ class Watch:
         self.task = self.progress.add_task("", total=epochs * count, completed=start, said="")
         self.loss: float | None = None
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         norms = "".join(f"  {name:>{max(_WIDTH, len(name))}}" for name in self.layers)
         self.console.print(Text(f"{_HEAD}   |grad|{norms}" if self.wide else _HEAD, style="bold"))
         self.progress.start()

@@ -57,15 +57,15 @@ class Loop:
         now = start.part
         norms = np.array(now.norms) if now.norms else np.zeros(len(self.layers.names))
         self.rate: Any = None
+        # Parameters that somebody else may hold: the memory of all others is used again.
+        self._handed = start.parameters
         self._now = _Now(start.parameters, start.optimizer, start.epoch, now.step, now.loss, norms, now.random, now.seconds)
-        # Parameters that somebody else may hold: their memory is not used again.
-        self._shown = start.parameters
 
     @property
     def state(self) -> State:
-        """The state after the last step that was finished."""
+        """The state after the last step that was finished; its memory is not used again."""
         now = self._now
-        self._shown = now.parameters
+        self._handed = now.parameters
         norms = tuple(now.norms.tolist()) if now.step else ()
         return State(now.parameters, now.memory, now.epoch, Part(now.step, now.loss, norms, now.random, now.seconds, self.count if now.step else 0))
 
@@ -82,7 +82,7 @@ class Loop:
         self.rate = rate = rate_at(trainer.rate, now.epoch, now.parameters)
         draws = bool(trainer.drawn) or trainer.augment is not None
         spare: Parameters | None = None
-        free: tuple[Parameters, Any] | None = None
+        before: tuple[Parameters, Any] | None = None
         while now.step < self.steps:
             began = time.perf_counter()
             chosen = order[now.step * trainer.batch_size : (now.step + 1) * trainer.batch_size]
@@ -91,13 +91,14 @@ class Loop:
                 spare = found.parameters
                 norms = now.norms + self.layers.norms(spare) if now.step % self.stride == 0 else now.norms
                 with np.errstate(over="ignore", invalid="ignore"):
-                    parameters, memory = trainer.optimizer.step_into(free, now.parameters, spare, now.memory, rate)
+                    parameters, memory = trainer.optimizer.step_into(before, now.parameters, spare, now.memory, rate)
             except NonFiniteError as error:
                 raise NonFiniteError(f"epoch {now.epoch + 1}, step {now.step + 1}: {error}; lower the rate") from error
             loss = self._mean(found.loss, len(chosen), now.parameters)
             random = rng.bit_generator.state if draws else None
             spent = now.seconds + time.perf_counter() - began
-            free = None if now.parameters is self._shown else (now.parameters, now.memory)
+            # What an interrupt finds is the step before or this one; the memory of neither is written to by the next.
+            before = None if now.parameters is self._handed else (now.parameters, now.memory)
             self._now = now = _Now(parameters, memory, now.epoch, now.step + 1, now.loss + loss * len(chosen), norms, random, spent)
             if self.on_step is not None:
                 self.on_step(now.epoch + 1, now.step, loss)
@@ -106,7 +107,7 @@ class Loop:
 
     def closed(self) -> State:
         """The state in which the next epoch begins, once all steps of this one are done."""
-        self._shown = self._now.parameters
+        self._handed = self._now.parameters
         return State(self._now.parameters, self._now.memory, self._now.epoch + 1)
 
     def go_on(self, state: State) -> None:
