@@ -39,15 +39,6 @@ def plain(axes: Any) -> None:
     axes.set_axisbelow(True)
 
 
-def bare(axes: Any) -> None:
-    """An image alone: no ticks, a thin frame."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_color("#d0d7de")
-        spine.set_linewidth(0.6)
-
-
 def by_epoch(axes: Any, last: int) -> None:
     """Epochs on the horizontal axis, whole ones."""
     from matplotlib.ticker import MaxNLocator
