@@ -30,6 +30,7 @@ class Watch:
         self.progress = Progress(*columns, console=self.console, transient=True)
         self.task = self.progress.add_task("", total=epochs * count, completed=start, said="")
         self.loss: float | None = None
+        self.warned = False
 
     def __enter__(self) -> Self:
         norms = "".join(f"  {name:>{max(_WIDTH, len(name))}}" for name in self.layers)
@@ -56,6 +57,9 @@ class Watch:
         best = " *" if history.best is not None and history.best.epoch is epoch else "  "
         row = f"{epoch.number:>4}/{self.epochs:<4}  {epoch.train_loss:>10.4f}  {_number(epoch.test_loss, '.4f')}  {_percent(epoch)}"
         row += f"  {_number(epoch.rate, '.3g', 8)}  {_time(epoch.seconds)}{best}"
+        if epoch.gradient_norms and not any(epoch.gradient_norms.values()) and not self.warned:
+            self.warned = True
+            self.console.print(Text("warning: the gradient is 0 in every layer, so that nothing is learned any more; lower the rate", style="bold"))
         norms = [(name, f"{norm:.3g}") for name, norm in epoch.gradient_norms.items()]
         if self.wide:
             self.console.print(Text(row + " " * 7 + "".join(f"  {norm:>{max(_WIDTH, len(name))}}" for name, norm in norms)))

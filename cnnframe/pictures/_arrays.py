@@ -16,7 +16,7 @@ from ._style import DIVERGING, FAINT, INK, figure
 
 _MOST: Final = 16
 """Output maps, and input maps, that are drawn of a layer."""
-_ROW: Final = 0.56
+_ROW: Final = 0.46
 """Inches for a row of maps."""
 _NAMES: Final = 3.2
 """Widths of a map that the names take."""
