@@ -44,5 +44,5 @@ def evaluate(
         typer.echo("    " + "".join(f"{column:>{width}}" for column in range(len(found.counts))))
         for row, counts in enumerate(found.counts):
             typer.echo(f"{row:>4}" + "".join(f"{f'{number:,}' if number else '.':>{width}}" for number in counts))
-        pairs = ", ".join(f"{one} for {other} ({times})" for one, other, times in found.confused()[:PAIRS])
-        typer.echo(f"\nmost confused: {pairs}")
+        worst = ", ".join(f"{one} for {other} ({times})" for one, other, times in found.confused()[:PAIRS])
+        typer.echo(f"\nmost confused: {worst}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,7 +31,8 @@ def predict(
     """
     trained = TrainedRun.open(run, load())
     parameters = parameters_of(trained, best=best)
-    answers, failed = [], []
+    answers: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
     for path in pictures:
         try:
             image = own_pictures(trained, [path], ink)
@@ -48,7 +49,7 @@ def predict(
     else:
         for each in answers:
             scores = each["scores"]
-            order = sorted(range(len(scores)), key=lambda label, scores=scores: -scores[label])[:SHOWN]
+            order = [label for _, label in sorted((-score, label) for label, score in enumerate(scores))][:SHOWN]
             said = ", ".join(f"{label}: {scores[label]:{'.1%' if kind == 'probabilities' else '.2f'}}" for label in order)
             typer.echo(f"{each['picture']}: {each['label']}   ({kind} {said})")
         for bad in failed:

@@ -32,7 +32,7 @@ _COUNT: Final = (int, "an integer of at least 1")
 _INDEX: Final = (int, "an integer of at least 0")
 _NUMBER: Final = (float, "a finite number")
 _TABLE: Final = (dict, "a table")
-KEYS: Final[dict[str, dict[str, tuple[type, str]]]] = {
+KEYS: Final[dict[str, dict[str, tuple[Any, str]]]] = {
     "data": {
         "source": _TEXT,
         "folder": _TEXT,
@@ -106,10 +106,10 @@ def checked(tables: Mapping[str, Any], who: str = "the recipe") -> Tables:
     return copy.deepcopy(dict(tables))
 
 
-def _known(name: str, table: Mapping[str, Any]) -> dict[str, tuple[type, str]]:
+def _known(name: str, table: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     if name != "network":
         return KEYS[name]
-    anything: tuple[type, str] = (object, "")
+    anything: tuple[Any, str] = (object, "")
     return dict.fromkeys(GRAPH, anything) if "nodes" in table else NETWORK
 
 

@@ -59,9 +59,11 @@ def parameters_of(run: TrainedRun, *, best: bool) -> Parameters:
     """The last parameters, or those after the best epoch.
 
     Raises:
-        RunError: no epoch is over.
+        RunError: no step was made yet, or, for the best, no epoch is over.
     """
     history = run.stored.history
+    if not history.epochs and not history.state.part.step:
+        raise RunError(f"{run.folder.path} is not trained yet; go on with it first: cnnframe train --resume {run.folder.path}")
     if not best:
         return history.parameters
     if history.best is None:
@@ -135,4 +137,4 @@ def _fill(image: NDArray[Any]) -> NDArray[Any]:
     square = np.zeros((side, side))
     top, left = (side - cut.shape[0]) // 2, (side - cut.shape[1]) // 2
     square[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
-    return square.reshape(8, side // 8, 8, side // 8).mean(axis=(1, 3))
+    return np.asarray(square.reshape(8, side // 8, 8, side // 8).mean(axis=(1, 3)))
