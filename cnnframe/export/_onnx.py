@@ -52,7 +52,7 @@ def onnx(
     parameters: Parameters,
     path: str | os.PathLike[str],
     *,
-    outputs: Sequence[str] = (),
+    outputs: str | Sequence[str] = (),
     replacements: Mapping[str, Op] | None = None,
     constants: Mapping[str, Any] | None = None,
     examples: Mapping[str, Any] | None = None,
@@ -87,7 +87,8 @@ def onnx(
     evaluated = graph.for_evaluation(replacements)
     parameters = _fitting(evaluated, parameters)
     held = _constants(evaluated, constants or {}, parameters.dtype)
-    names = list(dict.fromkeys(_wiring.key(name, evaluated.wires) for name in outputs or (evaluated.output,)))
+    asked = (outputs,) if isinstance(outputs, str) else outputs
+    names = list(dict.fromkeys(_wiring.key(name, evaluated.wires) for name in asked or (evaluated.output,)))
     data, compared, worst, inputs = _proved(evaluated, parameters, held, names, _given(graph, evaluated, examples))
     write_whole(target, data)
     axes = evaluated.axes

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 import cnnframe as cf
 from cnnframe.cli._app import make_app
-from cnnframe.export import _check
+from cnnframe.export import Builder, Value, _check
 from cnnframe.training import History, State
 from cnnframe_derivations.suite._cases import cases
 from cnnframe_derivations.suite._oracle import Oracle
@@ -364,12 +364,15 @@ class TestOperationsOfOthers:
                 def onnx(self, build, y):
                     return y
 
-    def test_the_example_distribution_s_activation_needs_no_line(self, tmp_path):
-        code = "import cnnframe as cf; from cnnframe_extras.swish import Swish; g = cf.Graph.chain(Swish(beta=2.0), inputs='n 4');"
-        code += "print(cf.export.onnx(g, cf.Parameters.initialise(g), 'swish.onnx').difference < 1)"
+    def test_the_example_distribution_s_layer_says_itself_and_its_activation_needs_no_line(self, tmp_path):
+        code = "import cnnframe as cf; from cnnframe_extras.depthwise import Depthwise; from cnnframe_extras.swish import Swish\n"
+        code += "g = cf.Graph.chain(Depthwise(size=3, step=2), Swish(beta=2.0), inputs='n 4 9')\n"
+        code += "print(cf.export.onnx(g, cf.Parameters.initialise(g), 'net.onnx').difference < 1)"
         variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "examples" / "cnnframe-extras")}
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
         assert done.stdout == "True\n", done.stderr
+        kinds = [node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node]
+        assert kinds == ["Conv", "Mul", "Sigmoid", "Mul"]
 
 
 class TestDoors:
@@ -383,7 +386,7 @@ class TestDoors:
             (lambda path: cf.export.onnx(GRAPH, PARAMETERS, path.parent), cf.ExportError, "is a folder; name a file in it"),
             (lambda path: cf.export.onnx(GRAPH, PARAMETERS, path.parent / "no" / "x.onnx"), cf.ExportError, "there is no folder .*; make it first"),
             (lambda path: cf.export.onnx(GRAPH, PARAMETERS, path, outputs=["conv2"]), cf.UnknownNameError, "did you mean 'conv1'"),
-            (lambda path: cf.export.onnx(GRAPH, PARAMETERS, path, outputs=["loss"]), cf.ExportError, "softmax_cross_entropy has no `onnx` method"),
+            (lambda path: cf.export.onnx(GRAPH, PARAMETERS, path, outputs="loss"), cf.ExportError, "softmax_cross_entropy has no `onnx` method"),
             (lambda path: cf.export.onnx(GRAPH, PARAMETERS, path, constants={"y": 1}), cf.UnknownNameError, "has no input 'y'"),
             (lambda path: cf.export.onnx(GRAPH, PARAMETERS, path, constants={"x": X}), cf.ExportError, "none for the batch"),
             (lambda path: cf.export.onnx(GRAPH, PARAMETERS, path, constants=[1]), cf.ExportError, "must be a mapping"),
@@ -502,3 +505,55 @@ class TestTheCommand:
         result = RUNNER.invoke(make_app(), ["export"])
         assert result.exit_code == 2
         assert "give the folder of a run and a file" in result.stderr
+
+
+class TestTheBound:
+    """How far rounding may move a node's result, against float32 runs of the node and operands that are off by what is said."""
+
+    NODES = [
+        lambda b, x, w: b.node("Gemm", x, w, np.ones(4)),
+        lambda b, x, w: b.node("MatMul", x, w),
+        lambda b, x, w: b.node("Add", x, w),
+        lambda b, x, w: b.node("Sub", x, w),
+        lambda b, x, w: b.node("Mul", x, w),
+        lambda b, x, w: b.node("Div", x, np.abs(w) + 1.0),
+        lambda b, x, w: b.node("Max", x, w),
+        lambda b, x, w: b.node("Where", b.node("Greater", x, 0.1), x, w),
+        lambda b, x, w: b.node("Pow", b.node("Add", b.node("Abs", x), 1.0), 2.5),
+        lambda b, x, w: b.node("Softmax", x, axis=1),
+        lambda b, x, w: b.node("ReduceSum", x, [1], keepdims=1),
+        lambda b, x, w: b.node("ReduceMean", x, [1], keepdims=1),
+        lambda b, x, w: b.node("Log", b.node("Add", b.node("Exp", x), 1.0)),
+        lambda b, x, w: b.node("Sqrt", b.node("Add", b.node("Mul", x, x), 1.0)),
+        lambda b, x, w: b.node("Reciprocal", b.node("Add", b.node("Sigmoid", x), 1.0)),
+        lambda b, x, w: b.node("Softplus", b.node("Neg", b.node("Tanh", x))),
+        lambda b, x, w: b.node("Transpose", b.node("Erf", b.node("Sin", x))),
+    ]
+
+    @pytest.mark.parametrize("make_nodes", NODES)
+    def test_it_holds_and_says_something(self, make_nodes):
+        rng = np.random.default_rng(0)
+        x, w = rng.standard_normal((4, 4)), rng.standard_normal((4, 4)).astype(np.float32)
+        builder = Builder(np.dtype(np.float64))
+        result = make_nodes(builder, Value("x", (4, 4)), w.astype(np.float64))
+        builder.given |= set(builder.stored)
+        exact = self.run(builder, x, np.float64)[result.name]
+        limit = _check.bounds(builder, {"x": x.astype(np.float32)}, {result.name: exact}, 2.0**-24)[result.name]
+        again = self.run(builder, x.astype(np.float32), np.float32)[result.name]
+        exact = self.run(builder, x.astype(np.float32).astype(np.float64), np.float64)[result.name]
+        assert (np.abs(again - exact) <= limit).all()
+        assert limit.max() <= 2.0**-24 * 1000 * max(1.0, np.abs(exact).max())
+
+    @staticmethod
+    def run(builder, x, dtype):
+        values = {"": None, "x": x, **{name: array.astype(dtype) if array.dtype.kind == "f" else array for name, array in builder.stored.items()}}
+        for made in builder.nodes:
+            values |= dict(zip(made.results, _check._run(made, made.kind, [values[name] for name in made.operands]), strict=True))
+        return values
+
+    def test_where_no_rule_is_known_half_of_the_digits_have_to_agree(self):
+        builder = Builder(np.dtype(np.float64))
+        result = builder.node("Elu", Value("x", (3,)))
+        wanted = np.array([1.0, 2.0, 4.0])
+        limit = _check.bounds(builder, {"x": wanted}, {result.name: wanted}, 2.0**-24)[result.name]
+        assert np.array_equal(np.broadcast_to(limit, 3), [4 * 2.0**-12] * 3)

@@ -58,6 +58,10 @@ class Depthwise(Layer):
         (a,) = indices("a")
         return total(x[n, i, u + self.step * a] * k[i, a], (a, self.size))
 
+    def onnx(self, build, x, k):
+        """One node: ONNX calls a correlation a convolution, too."""
+        return build.node("Conv", x, k[:, np.newaxis], dilations=[self.step], group=len(k))
+
     def claims(self, at, dy, x, k):
         """The 'full' convolution of dy with the kernel, and the correlation of x with dy."""
         m, u = indices("m u")
