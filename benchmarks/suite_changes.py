@@ -125,7 +125,8 @@ def changes(node: ast.AST, returns: str) -> Iterator[Change]:  # noqa: C901, PLR
 
 def _bounds(value: ast.expr) -> Iterator[Change]:
     yield value, "bound", f"({ast.unparse(value)}) + float('inf')"
-    yield value, "bound", f"0 * ({ast.unparse(value)})"
+    if not isinstance(value, ast.Constant) or value.value:
+        yield value, "bound", f"0 * ({ast.unparse(value)})"
 
 
 def _is_text(node: ast.AST) -> bool:

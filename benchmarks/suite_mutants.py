@@ -246,6 +246,7 @@ def main() -> None:
     parser.add_argument("--map", type=Path, help="a file of which tests run which lines; what has changed is found anew")
     parser.add_argument("--most", type=float, default=60.0, help="seconds of tests that a mutant is put to, the quickest first")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no mutant after so many; with --resume the next run goes on")
+    parser.add_argument("--listed", action="store_true", help="run what is listed as equivalent instead: what is killed is listed wrongly")
     parser.add_argument("--list", action="store_true", help="show the mutants, and run none")
     arguments = parser.parse_args()
     end = time.monotonic() + arguments.seconds
@@ -261,7 +262,8 @@ def main() -> None:
         importlib.import_module(module)
     compileall.compile_dir(ROOT / "tests", quiet=2)
     gc.freeze()
-    known = equivalent()
+    equal = equivalent()
+    known = (lambda mutant: not equal(mutant)) if arguments.listed else equal
     held = arguments.resume.read_text().splitlines() if arguments.resume and arguments.resume.exists() else []
     done = {found["id"]: found for found in map(json.loads, held)}
     waiting = [m for m in chosen if m.id not in done and not known(m)]
@@ -282,8 +284,8 @@ def main() -> None:
     for module in (*dict.fromkeys(m.module for m in chosen), ""):
         counts = Counter(one["result"] for one in found if module in ("", one["module"]))
         judged, killed = counts.total(), counts["killed"] + counts["timeout"]
-        equal = sum(m.module == module or not module for m in same)
-        print(f"{module or 'all':20} {judged:5} judged, {killed:5} killed ({counts['timeout']} by time), {equal:3} equivalent, {killed / max(judged, 1):.1%}")
+        left = sum(m.module == module or not module for m in same)
+        print(f"{module or 'all':20} {judged:5} judged, {killed:5} killed ({counts['timeout']} by time), {left:3} left out, {killed / max(judged, 1):.1%}")
 
 
 if __name__ == "__main__":

@@ -196,3 +196,10 @@ def test_cases_for_differences_are_in_double_precision_and_away_from_kinks():
     found = [[independent.prepare(case(op, sizes, "float32", lattice="wide", seed=seed)) for seed in (0, 1)] for op, sizes in (relu, dense, logistic)]
     assert [[c.lattice for c in pair_] for pair_ in found] == [["apart", "apart"], ["real", "small"], ["real", "small"]]
     assert {c.dtype for pair_ in found for c in pair_} == {"float64"}
+
+
+def test_a_steep_function_has_complex_steps_though_its_differences_are_too_inexact():
+    steep = pointwise("steep", lambda x: np.exp(1000 * x), lambda x: x, lambda x: exp(1000 * x))
+    there = probe(steep, 0.125)
+    assert there._five_points("x", (0,)) is None
+    assert there.derivative("x", (0,)).method == "complex step" and there.derivative("x", (0,)).value == pytest.approx(1000 * math.exp(125))

@@ -221,6 +221,14 @@ def test_code_may_be_off_by_a_few_units_at_infinity():
         swept(near_one(40), lambda x: 1 - np.tanh(x) ** 2, tanh, math.inf, 1.0, -1.0, -math.inf)
 
 
+def test_what_fits_is_judged_where_something_else_does_not():
+    eleventh = pointwise("eleventh", lambda x: x**3 * x**4 * x**4, lambda x: 11 * x**10, lambda x: x**11)
+    found = check(extremes, eleventh(), {ELLIPSIS: (5,)}, lattice="spike", dtype="float32")
+    assert found.compared == {"output": 1, "gradient of 'x'": 1} and found.skipped == {"a value does not fit in the element type": 2}
+    lost = pointwise("lost", lambda x: np.where(np.abs(x) < 100, np.inf, x**3 * x**4 * x**4), lambda x: 11 * x**10, lambda x: x**11)
+    assert "fits in float32" in refutation_of(extremes, lost(), {ELLIPSIS: (5,)}, lattice="spike", dtype="float32").certificate
+
+
 # What is promised beyond the formula
 
 

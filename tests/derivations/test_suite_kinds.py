@@ -29,6 +29,7 @@ from cnnframe.algebra import tanh, when
 from cnnframe_derivations import Settings
 from cnnframe_derivations.suite import exact, gather
 from cnnframe_derivations.suite._bench import BUDGETS, Bench
+from cnnframe_derivations.suite._oracle import Oracle
 from cnnframe_derivations.suite._run import KINDS
 from cnnframe_derivations.suite._verdict import Evidence, Refutation, Skip
 
@@ -227,3 +228,16 @@ def test_what_no_graph_takes_is_skipped_in_networks():
 
     with pytest.raises(Skip, match="the graph refuses it: "):
         check(composed, Columns(), {"n": 2, "c": 3})
+
+
+def test_uses_in_a_network_are_of_the_arrays_their_doubles_and_their_negatives():
+    from cnnframe_derivations.suite import composed
+
+    oracle = Oracle(case(Both(), {"n": 2}))
+    rng = np.random.default_rng(0)
+    uses = [composed._use(oracle.case, "use", rng, oracle) for _ in range(20)]
+    assert {factor for use in uses for factor in use.factors.values()} == {1.0, -1.0, 2.0}
+    ratios = {float(ratio) for use in uses for name, value in use.cotangents.items() for ratio in value / oracle.cotangents[name]}
+    assert ratios == {1.0, -1.0, 2.0}
+    loss = Oracle(case(OPS.make("squared_error"), {"n": 2, "c": 2}))
+    assert all(np.all(value == 1) for value in composed._use(loss.case, "use", rng, loss).cotangents.values())

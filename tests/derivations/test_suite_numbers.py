@@ -351,3 +351,15 @@ def test_which_formulas_may_be_computed_in_parts_of_a_batch():
 def test_indices_of_derived_arrays_are_whole_numbers():
     for op in (OPS.make("conv", maps=1, size=2), OPS.make("dense", units=1), OPS.make("relu")):
         assert all(index.is_integer for definition in derive(op).adjoints for index in definition.index)
+
+
+def test_terms_without_any_index_may_have_conditions_on_sizes():
+    def entry(self, at, x):
+        return x[0] + guard(3 * x[1], inside(2 * x.shape[0] - 5, x.shape[0]))
+
+    for values, there in (([2.0, 5.0, 7.0], 1), ([2.0, 5.0, 7.0, 1.0, 1.0], 0)):
+        op = whole_of(entry, x="n")
+        found = Evaluation(derive(op), op, op.sizes({"x": (len(values),)}))
+        held = found.forward(Floats(), {"x": np.array(values)})
+        assert found.outputs(held)["y"].tolist() == [2 + 15 * there]
+        assert found.backward(Floats(), held, {"y": np.array(1.0)})["x"].tolist() == [1, 3 * there, *[0] * (len(values) - 2)]

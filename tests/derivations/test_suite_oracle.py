@@ -174,3 +174,8 @@ def test_indices_are_not_rounded():
     z, t = found.arrays["z"], found.arrays["t"]
     chances = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     assert outputs["y"].sum() == pytest.approx(np.abs(z * (chances - np.eye(3)[t])).sum(), rel=1e-9)
+
+
+def test_numbers_with_few_digits_left_are_no_disagreement():
+    small = at(pointwise("third", expr=lambda x: x / 3), 1e-310, 3e-320, 7e-321, 5e-324)
+    np.testing.assert_allclose(small.forward["y"].value, np.array([1e-310, 3e-320, 7e-321, 5e-324]) / 3, atol=5e-324)

@@ -172,6 +172,11 @@ def test_code_that_does_with_symbols_what_it_does_not_with_numbers_is_skipped():
                 assert check(symbolic, op, {ELLIPSIS: (2,)}).checks == 1
 
 
+def test_large_numbers_may_be_off_by_more():
+    large = pointwise("large", lambda x: x * 1e12 if x.dtype == object else x * 1e12 + 1e-3, lambda x: np.full_like(x, 1e12), lambda x: 10**12 * x)
+    assert check(symbolic, large(), {ELLIPSIS: (2,)}).checks == 1
+
+
 def test_what_an_answer_rests_on_is_said():
     branch = check(symbolic, OPS.make("relu"), {ELLIPSIS: (3,)})
     assert branch.compared == {"gradient of 'x' (for all values of the branch)": 1}

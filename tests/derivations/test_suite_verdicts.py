@@ -19,6 +19,7 @@ from cnnframe_derivations import Settings
 from cnnframe_derivations.suite import canaries, exact, gather, independent, kinks, replay
 from cnnframe_derivations.suite._bench import Bench, Check, put
 from cnnframe_derivations.suite._coverage import features
+from cnnframe_derivations.suite._oracle import Truth
 from cnnframe_derivations.suite._run import KINDS, _doubt
 from cnnframe_derivations.suite._twin import Twin, differs, first_refutation
 from cnnframe_derivations.suite._verdict import Drawn, Evidence, Finding, OraclesDisagree, Refutation, Report, Skip
@@ -268,3 +269,24 @@ def test_a_finding_is_shown_in_double_precision_where_it_is_there_too():
     with pytest.raises(Refutation) as caught:
         exact.gather(Bench(single, Settings("smoke")), Evidence("exact"))
     assert '"float32"' in caught.value.finding.replay and '"n": 1' in caught.value.finding.replay
+
+
+def test_a_gradient_that_is_0_in_every_case_has_no_power():
+    from types import SimpleNamespace
+
+    def truth(*values):
+        return Truth(np.array(values), np.full(len(values), 0.5))
+
+    class Doubtful:
+        @property
+        def gradients(self):
+            raise Skip("not here")
+
+    def of_zeros(box, drawn, what="the gradient of 'x' is wrong"):
+        oracles = [Doubtful() if truths is None else SimpleNamespace(gradients=truths) for truths in (*box, *drawn)]
+        bench = SimpleNamespace(box=range(len(box)), drawn=range(len(box), len(oracles)), oracle=oracles.__getitem__)
+        return canaries._of_zeros(bench, what)
+
+    zero, one, other = {"x": truth(0.0, 0.4)}, {"x": truth(0.0, 0.6)}, {"x": truth(0.0), "w": truth(3.0)}
+    assert of_zeros([zero, None], [zero, other]) and not of_zeros([zero, None], [zero, one]) and not of_zeros([one], [zero])
+    assert not of_zeros([other], [], "the gradient of 'w' is wrong") and of_zeros([], [])

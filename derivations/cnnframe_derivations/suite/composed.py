@@ -18,7 +18,7 @@ from cnnframe.algebra import indices, total
 from ._bench import Bench, Check
 from ._calls import Subject
 from ._cases import Case
-from ._oracle import UNIT, Oracle, Truth
+from ._oracle import Oracle, Truth
 from ._verdict import Evidence, Skip
 
 KIND = "composed"
@@ -161,8 +161,8 @@ def _truths(oracle: Oracle, use: _Use) -> dict[str, Truth]:
 
 def _compare(subject: Subject, name: str, got: Any, parts: list[tuple[float, Truth]], evidence: Evidence) -> None:
     value = sum(factor * truth.value for factor, truth in parts)
-    reach = sum(abs(factor) * np.abs(truth.value) for factor, truth in parts)
-    bound = sum(abs(factor) * truth.bound for factor, truth in parts) + len(parts) * UNIT[subject.case.dtype] * reach
+    # Each part's bound holds two units of its value, and so the rounding of the sum of a few.
+    bound = sum(abs(factor) * truth.bound for factor, truth in parts)
     whole = Truth(np.asarray(value), np.asarray(bound))
     miss = whole.first_miss(got)
     if miss is not None:

@@ -16,7 +16,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -177,10 +177,9 @@ def _at_the_ends(subject: Subject, got: Any, plain: Any, x: Any) -> None:
 
 
 def _wrong(subject: Subject, label: str, x: float, wanted: float, came: float, certificate: str) -> Refutation:
-    case = replace(subject.case, known={**subject.case.op.declaration.known, "...": (1,)})
     arrays = tuple(Drawn(name, (1,), (value,), (0,)) for name, value in (("x", x), ("expected", wanted), ("got", came)))
     what = f"the {label} at x = {x!r} must be {wanted:.9g}; got {came:.9g} (float32)"
-    lines = case.lines({"x": np.array([x], np.float32)}, {})
+    lines = subject.case.lines({"x": np.array([x], np.float32)}, {})
     return Refutation(Finding(KIND, what, lines, "", certificate, arrays))
 
 

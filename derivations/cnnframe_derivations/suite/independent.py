@@ -218,5 +218,5 @@ def _degree(expression: Any, degrees: Mapping[str, int | None]) -> int | None:
     if expression.is_Pow:
         return known[0] * int(expression.exp) if expression.exp.is_Integer and expression.exp > 0 else (0 if known[0] == 0 else None)
     if expression.is_Add or isinstance(expression, sp.Piecewise):
-        return max(known, default=0)
-    return 0 if max(known, default=0) == 0 else None
+        return max(known)
+    return 0 if max(known) == 0 else None
