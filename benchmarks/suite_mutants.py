@@ -38,9 +38,11 @@ from suite_changes import MODULES, PACKAGE, ROOT, Mutant, mutants, sample
 HELD = ("cnnframe", "cnnframe_plugins", "scipy.special", "mpmath", "sympy", "hypothesis", "pytest", "_pytest.pytester", "_pytest.junitxml")
 """What the tests and the package need, but for the package itself: imported once, so that each mutant begins in a copy of this process."""
 
-PARTS = ("calls", "cases", "contract", "differences", "extremes", "kinds", "numbers", "oracle", "symbolic", "symbols", "values", "verdicts")
-FILES = ("rounding", *(f"suite_{part}" for part in PARTS), "symbolic", "derive", "mutants", "suite", "evidence", "kernels")
-"""Files of tests that judge the suite, those with quick tests first."""
+_SUITE = ("calls", "cases", "contract", "differences", "extremes", "kinds", "numbers", "oracle", "symbolic", "symbols", "values", "verdicts")
+PARTS = ("rounding", *(f"suite_{part}" for part in _SUITE), "derive", "symbolic")
+"""Files of tests of the suite's parts."""
+FILES = (*PARTS, "mutants", "suite", "evidence", "kernels")
+"""And of the whole, which take longer."""
 
 
 class Traced:
@@ -196,18 +198,18 @@ def trace(folder: Path, every: int, file: str) -> dict[str, Any]:
     return found
 
 
-def coverage(folder: Path, every: int, kept: Path | None) -> dict[str, Any]:
+def coverage(folder: Path, every: int, names: Iterable[str], kept: Path | None) -> dict[str, Any]:
     """Which tests run which lines: what `kept` holds of files that are as they were, and the rest found anew, file by file."""
     held: dict[str, Any] = json.loads(kept.read_text()) if kept is not None and kept.exists() else {}
     package = hashlib.sha256(b"".join((PACKAGE / f"{module}.py").read_bytes() for module in MODULES)).hexdigest()
-    for name in FILES:
+    for name in names:
         file = f"tests/derivations/test_{name}.py"
         stamp = hashlib.sha256((ROOT / file).read_bytes()).hexdigest() + package
         if held.get(file, {}).get("stamp") != stamp:
             held[file] = {"stamp": stamp, "tests": trace(folder, every, file)}
             if kept is not None:
                 kept.write_text(json.dumps(held))
-    return {test: found for name in FILES for test, found in held[f"tests/derivations/test_{name}.py"]["tests"].items()}
+    return {test: found for name in names for test, found in held[f"tests/derivations/test_{name}.py"]["tests"].items()}
 
 
 def equivalent() -> Callable[[Mutant], bool]:
@@ -241,6 +243,7 @@ def main() -> None:
     parser.add_argument("--id", action="append", help="only this mutant; may be given again")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--resume", type=Path, help="a file of results, a line each: what it has is not run again, what is found is added")
+    parser.add_argument("--whole", action="store_true", help="the tests of whole runs as well, and of planted kernels: few more are killed, in twice the time")
     parser.add_argument("--every", type=int, default=4, help="one in this many of the tests of planted kernels is run")
     parser.add_argument("--limit", type=float, default=240.0, help="seconds after which a mutant is taken to hang")
     parser.add_argument("--map", type=Path, help="a file of which tests run which lines; what has changed is found anew")
@@ -268,7 +271,7 @@ def main() -> None:
     done = {found["id"]: found for found in map(json.loads, held)}
     waiting = [m for m in chosen if m.id not in done and not known(m)]
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(arguments.jobs, get_context("fork")) as pool:
-        traced = coverage(Path(folder), arguments.every, arguments.map)
+        traced = coverage(Path(folder), arguments.every, FILES if arguments.whole else PARTS, arguments.map)
         put = partial(judge, folder=Path(folder), traced=traced, most=arguments.most, limit=arguments.limit, end=end)
         for one in filter(None, pool.map(put, waiting)):
             print(f"{one['result']:9} {one['seconds']:6.1f} s  {one['id']}  {one['line']}  ->  {one['made']}  {one['by']}", flush=True)

@@ -23,7 +23,22 @@ from cnnframe_derivations import Settings
 from cnnframe_derivations.suite import verify
 from cnnframe_derivations.suite._bench import BUDGETS, Bench, Check
 from cnnframe_derivations.suite._box import Box, vary
-from cnnframe_derivations.suite._cases import DTYPES, LAYOUTS, Case, fits, floats, integers_in, least_sizes, letters_of
+from cnnframe_derivations.suite._cases import (
+    DTYPES,
+    LARGE_SHAPES,
+    LAYOUTS,
+    SMALL_SHAPES,
+    Case,
+    _links,
+    _sizes,
+    _value,
+    fits,
+    floats,
+    integers_in,
+    lay_out,
+    least_sizes,
+    letters_of,
+)
 from cnnframe_derivations.suite._coverage import awkward, features, sample
 from cnnframe_derivations.suite._values import EXTREMES, LATTICES, LINE
 from cnnframe_derivations.suite._verdict import Evidence, Skip
@@ -414,3 +429,60 @@ def test_every_case_is_judged_and_what_was_judged_is_counted():
     judged = bench.judge(Check(judge, lambda c: replace(c, seed=5)), cases, evidence)
     assert judged == {"float64": 2, "small values": 2, "a batch of one": 1, "a batch above four": 1, "a batch above eight": 1}
     assert evidence.cases == 3 and evidence.skipped == {"two": 1}
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (5,), (), (2, 0), (2, 3, 2)])
+def test_layouts_hold_the_same_values_in_memory_of_their_own(shape):
+    value = np.arange(math.prod(shape), dtype=np.float64).reshape(shape) + 1
+    laid = {layout: lay_out(value, layout) for layout in LAYOUTS}
+    for found in laid.values():
+        assert np.array_equal(found, value) and found.dtype == value.dtype and found.shape == shape
+        assert not found.flags.writeable and not np.shares_memory(found, value)
+    assert laid["C"].flags.c_contiguous and laid["F"].flags.f_contiguous
+    if value.size:
+        assert laid["strided"].strides == tuple(2 * s for s in value.strides)
+        assert laid["reversed"].strides == tuple(-s for s in value.strides)
+
+
+class Drawing:
+    """Draws by numbers of its own."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+
+    def __call__(self, strategy):
+        return strategy.elements[int(self.rng.integers(len(strategy.elements)))]
+
+
+def test_tables_of_links_are_drawn_with_every_output_linked():
+    tables = [_links(Drawing(seed)) for seed in range(60)]
+    assert {table.inputs for table in tables} == {1, 2, 3} == {table.outputs for table in tables}
+    for table in tables:
+        assert {j for _, j in table.pairs} == set(range(table.outputs)) and {i for i, _ in table.pairs} <= set(range(table.inputs))
+    shares = {len(table.pairs) / (table.inputs * table.outputs) for table in tables if table.inputs > 1}
+    assert 1.0 in shares and min(shares) < 0.5 and len(shares) > 4
+
+
+def test_sizes_are_drawn_from_the_smallest_on():
+    for dims, room in ((1, 6), (2, 4), (3, 2)):
+        pool = OPS.make("max_pool", size=2, stride=1, dims=dims)
+        drawn_ = [_sizes(Drawing(seed), pool, large=seed % 2 > 0) for seed in range(120)]
+        assert {known["h0"] for known in drawn_} == set(range(2, 2 + room))
+        assert {known["i"] for known in drawn_[::2]} == {1, 2, 3} and {known["i"] for known in drawn_[1::2]} == {1, 2, 3, 5, 9}
+        assert {known["n"] for known in drawn_[::2]} == {0, 1, 2, 3, 5, 6} and {known["n"] for known in drawn_[1::2]} == {0, 1, 2, 3, 5, 6, 9, 17}
+    shapes = [[_sizes(Drawing(seed), OPS.make("relu"), large=large)[ELLIPSIS] for seed in range(60)] for large in (False, True)]
+    assert set(shapes[0]) == set(SMALL_SHAPES) and set(shapes[1]) == set(LARGE_SHAPES)
+
+
+def test_settings_are_drawn_within_what_was_drawn_before():
+    hypers = hyperparameters(OPS["conv"])
+    for dims, large, most in ((1, True, 5), (2, True, 5), (3, True, 3), (2, False, 3)):
+        sizes = [_value(Drawing(seed), hypers["size"], {"dims": dims}, large=large) for seed in range(40)]
+        assert {len(size) for size in sizes} == {dims} and {v for size in sizes for v in size} == set(range(1, most + 1))
+    for groups, large, times in ((1, False, {1, 2, 3}), (2, False, {1, 2}), (1, True, {1, 2, 3, 8}), (2, True, {1, 2, 3, 8}), (3, True, {1, 2})):
+        assert {_value(Drawing(seed), hypers["maps"], {"groups": groups}, large=large) for seed in range(40)} == {groups * factor for factor in times}
+    assert {_value(Drawing(seed), hypers["groups"], {}, large=False) for seed in range(40)} == {1, 2, 3}
+    assert {_value(Drawing(seed), hypers["groups"], {}, large=True) for seed in range(60)} == {1, 2, 3, 5, 9}
+    assert {_value(Drawing(seed), hypers["orientation"], {}, large=False) for seed in range(20)} == set(hypers["orientation"].choices)
+    times = [_value(Drawing(seed), hyperparameters(Chosen)["times"], {}, large=False) for seed in range(60)]
+    assert None in times and len(set(times)) > 4
