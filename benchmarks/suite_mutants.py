@@ -243,7 +243,7 @@ def main() -> None:
     parser.add_argument("--id", action="append", help="only this mutant; may be given again")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--resume", type=Path, help="a file of results, a line each: what it has is not run again, what is found is added")
-    parser.add_argument("--whole", action="store_true", help="the tests of whole runs as well, and of planted kernels: few more are killed, in twice the time")
+    parser.add_argument("--whole", action="store_true", help="the tests of whole runs and of planted kernels as well")
     parser.add_argument("--every", type=int, default=4, help="one in this many of the tests of planted kernels is run")
     parser.add_argument("--limit", type=float, default=240.0, help="seconds after which a mutant is taken to hang")
     parser.add_argument("--map", type=Path, help="a file of which tests run which lines; what has changed is found anew")

@@ -347,3 +347,37 @@ def test_values_count_as_equal_up_to_their_size_by_two_to_the_minus_40():
         else:
             with pytest.raises(Domain, match="equal"):
                 a < b  # noqa: B015 # it is the comparison that raises
+
+
+def test_infinities_swallow_symbols_and_arrays_take_them_entry_by_entry():
+    _, x, y = pair()
+    assert x + math.inf == math.inf == math.inf + x and x - math.inf == -math.inf == -math.inf + x and x + np.float32(np.inf) == math.inf
+    row = np.array([1.0, 2.0])
+    for name in ("__add__", "__mul__", "__truediv__", "__pow__"):
+        assert getattr(x, name)(row) is NotImplemented is getattr(x, name)(None)
+    assert x.__sub__(row) is NotImplemented
+    assert [s.value for s in x + row] == [x.value + 1, x.value + 2] == [s.value for s in row + x]
+    assert [s.value for s in x - row] == [x.value - 1, x.value - 2] and [s.value for s in row - x] == [1 - x.value, 2 - x.value]
+    assert [s.value for s in x / row] == [x.value, x.value / 2] and [s.value for s in row / x] == [1 / x.value, 2 / x.value]
+    assert [s.value for s in x**row] == [x.value, x.value**2] and [s.value for s in row**x] == pytest.approx([1, 2**x.value])
+    assert x.__lt__(None) is NotImplemented and (x == None) is False and (x != None) is True  # noqa: E711 # it is the comparison that is tested
+    for function in (lambda: x + None, lambda: None - x, lambda: x < "a", lambda: x * "a"):
+        with pytest.raises(TypeError):
+            function()
+    assert +x is x and x.conjugate() is x and (-x).value == -x.value and abs(-x).value == abs(x).value
+    with pytest.raises(TypeError):
+        hash(y)
+
+
+def test_functions_of_one_symbol_answer_one_symbol_and_questions_plainly():
+    _, x, y = pair()
+    for function in (np.isnan, np.isinf, np.signbit):
+        assert function(x) is False or function is np.signbit
+    assert np.isfinite(x) is True and np.signbit(-abs(x)) is True and np.signbit(abs(y)) is False
+    assert np.exp(x).value == pytest.approx(math.exp(x.value)) and isinstance(np.exp(x), Scalar)
+    both = np.array([x, y], object).view(type(symbols(Ring(), "x", np.ones(1))))
+    first, second = np.split(both, 2)
+    assert type(first) is type(second) is type(both) and first[0] is x
+    out = np.empty((), object).view(type(both))
+    assert np.add.reduce(both, out=out) is out and out[()].value == x.value + y.value
+    assert type(np.multiply.outer(both, both)) is type(both) and np.isfinite(both).dtype == bool
