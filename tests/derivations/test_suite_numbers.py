@@ -363,3 +363,33 @@ def test_terms_without_any_index_may_have_conditions_on_sizes():
         held = found.forward(Floats(), {"x": np.array(values)})
         assert found.outputs(held)["y"].tolist() == [2 + 15 * there]
         assert found.backward(Floats(), held, {"y": np.array(1.0)})["x"].tolist() == [1, 3 * there, *[0] * (len(values) - 2)]
+
+
+def test_indices_are_sums_products_powers_and_quotients_of_whole_numbers():
+    x = np.array([0.5, 2.0, 3.0])
+    assert value_at(formula_of(lambda self, at, x: x[sp.floor(at[0] / 2)]), x=x) == ([0.5, 0.5, 2.0], [2, 1, 0])
+    assert value_at(formula_of(lambda self, at, x: x[sp.floor(at[0] ** 2 / 3)] * at[0]), x=x) == ([0, 0.5, 4], [1, 2, 0])
+    assert value_at(formula_of(lambda self, at, x: x[(x.shape[0] - 1 - at[0]) * at[0]]), x=x) == ([0.5, 2.0, 0.5], [2, 1, 0])
+    for formula in (
+        lambda self, at, x: x[at[0] / 2],
+        lambda self, at, x: x[2 ** at[0]],
+        lambda self, at, x: x[at[0] ** -1],
+        lambda self, at, x: x[sp.Mod(at[0], 2)],
+    ):
+        with pytest.raises(cf.FormulaError, match="is no integer expression of indices and sizes"):
+            value_at(formula_of(formula), x=x)
+
+
+def test_sums_and_arrays_of_less_than_nothing_are_empty():
+    (k,) = indices("k")
+
+    def summed(self, at, x):
+        return x[at] + total(10 * x[k], (k, x.shape[0] - 5))
+
+    def held(self, at, x):
+        part = define("e", (x.shape[0] - 5,), lambda m: 10 * x[m])
+        return x[at] + total(part[k], (k, x.shape[0] - 5))
+
+    for formula in (summed, held):
+        assert value_at(formula_of(formula), x=np.arange(3.0)) == ([0, 1, 2], [1, 1, 1])
+        assert value_at(formula_of(formula), x=np.arange(7.0)) == ([10 + n for n in range(7)], [71, 71, 1, 1, 1, 1, 1])
