@@ -381,3 +381,20 @@ def test_functions_of_one_symbol_answer_one_symbol_and_questions_plainly():
     out = np.empty((), object).view(type(both))
     assert np.add.reduce(both, out=out) is out and out[()].value == x.value + y.value
     assert type(np.multiply.outer(both, both)) is type(both) and np.isfinite(both).dtype == bool
+
+
+def test_exponents_count_as_equal_within_their_rounding_where_that_is_forgiven():
+    third = 1 / 3
+    for near, same in ((True, True), (False, False)):
+        ring = Ring(near=near)
+        x = symbols(ring, "x", np.array([0.75]))[0]
+        for exponent, off in ((third, 2.0**-53), (10.1, 2.0**-48)):
+            assert ring.vanishes((x**exponent - x ** (exponent + off)).terms) is same
+        assert not ring.vanishes((x**10.1 - x ** (10.1 + 2.0**-45)).terms)
+
+
+def test_logarithms_of_negative_parts_of_positive_numbers():
+    ring, x, y = pair(-0.75, -1.25)
+    two = x - x + 2
+    assert ring.vanishes((np.log(-x / 2) - np.log(-x) + np.log(two)).terms) and ring.vanishes((np.log(-4 * x) - np.log(-x / 2) - 3 * np.log(two)).terms)
+    assert np.log(-x / 2).value == pytest.approx(math.log(0.375)) and ring.vanishes((np.log(-x - y) - np.log((-x - y) / 4) - 2 * np.log(two)).terms)
