@@ -225,7 +225,7 @@ class Parameters(Mapping[str, Array]):
             raise ShapeError(f"{who} must be parameters of the same graph, in memory of their own")
         if other.dtype != self.dtype:
             raise DTypeError(f"{who} must be {self.dtype}, as the parameters are; got {other.dtype}")
-        vector = other.vector
+        vector: Array = other.vector
         vector.flags.writeable = True
         return vector
 

@@ -1,6 +1,6 @@
 """Training steps of cnnframe beside those of other libraries, in turns, as ratios.
 
-    python benchmarks/peers/run.py [--threads 2] [--rows bouvrie:50,lenet5:1] [--python eager=/path/to/python ...]
+    python benchmarks/peers/run.py [--threads 2] [--rows "bouvrie:50;lenet5:1"] [--python eager=/path/to/python ...]
     python benchmarks/peers/run.py --report
 
 Every contestant has a process of its own, with as many processors as threads, and waits while others run. Before it is timed, its
@@ -188,7 +188,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.15, help="how long each contestant runs in a round")
     parser.add_argument("--others", type=float, default=0.1, help="the share of the processors that others may take in a round")
-    parser.add_argument("--rows", help="such as bouvrie:50,lenet5:1; all if left out")
+    parser.add_argument("--rows", help="such as 'bouvrie:50;lenet5:1'; all if left out")
     parser.add_argument("--contestants", default=",".join(CONTESTANTS))
     parser.add_argument("--python", action="append", default=[], metavar="NAME=PATH", help="the interpreter that has a contestant's library")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
@@ -198,7 +198,7 @@ def main():
     options.python = dict(pair.split("=", 1) for pair in options.python)
     options.contestants = options.contestants.split(",")
     if not options.report:
-        rows = ROWS if options.rows is None else [(name, int(batch)) for name, batch in (row.rsplit(":", 1) for row in options.rows.split(","))]
+        rows = ROWS if options.rows is None else [(name, int(batch)) for name, batch in (row.rsplit(":", 1) for row in options.rows.split(";"))]
         for row in rows:
             print(f"{row[0]}, batch {row[1]}, {options.threads} thread{'s' if options.threads > 1 else ''}", flush=True)
             found = summed_up(row, *measured(row, options), options)

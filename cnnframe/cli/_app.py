@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .._errors import CnnframeError
+from ._bench import bench
 from ._download import download
 from ._evaluate import evaluate
 from ._export import export
@@ -55,6 +56,7 @@ def make_app() -> typer.Typer:
     def cnnframe() -> None:
         """Convolutional networks in which every gradient comes with evidence."""
 
+    app.command("bench", epilog="Example: cnnframe bench lenet5 --batch 64 --threads 1")(bench)
     app.command("download", epilog="Example: cnnframe download mnist")(download)
     app.command("export", epilog="Example: cnnframe export runs/bouvrie-1 bouvrie.onnx")(export)
     app.command("list", epilog="Example: cnnframe list --json")(list_plugins)
