@@ -215,12 +215,8 @@ class Executor:
             if not preparation.failed:
                 return Work(best, self.layout, self._threads)
             self._refused |= preparation.failed
-        names = " and ".join(sorted({kernel.name for kernel in late}))
-        note = (
-            f"{names}: {len(late)} {'kernels are' if len(late) > 1 else 'kernel is'} being compiled; until then others serve, whose answers differ by roundings"
-        )
         now = [kernel for kernel in self.kernels if not kernel.compiles]
-        return Work(Division(partial(make, kernels=now, note=note), batch, self.threads), self.layout, self._threads, preparation)
+        return Work(Division(partial(make, kernels=now, note=preparation.note), batch, self.threads), self.layout, self._threads, preparation)
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
@@ -249,16 +245,7 @@ class Executor:
             self._accepted = layout
             return
         _inputs.want(params, Parameters, "the parameters", "Parameters, such as Parameters.initialise(graph)", ShapeError)
-        ours, theirs = self.layout.slots, params.layout.slots
-        for name, slot in ours.items():
-            if name not in theirs:
-                raise ShapeError(f"the parameters lack {name!r}; initialise them for this graph: Parameters.initialise(graph)")
-            if theirs[name].shape != slot.shape:
-                raise ShapeError(f"parameter {name!r} must have shape {slot.shape}; got {theirs[name].shape}; initialise the parameters for this graph")
-        extra = ", ".join(name for name in theirs if name not in ours)
-        raise ShapeError(
-            f"the parameters are those of another graph ({'unknown here: ' + extra if extra else 'other order or roles'}); initialise them for this one"
-        )
+        self.layout.refuse(params.layout)
 
     def _quiet(self) -> Any:
         # What NumPy would warn of here is found again by the check for finite results, and named.

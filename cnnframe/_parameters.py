@@ -2,67 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _inputs
-from ._axes import Shape
 from ._errors import DTypeError, HyperparameterError, NonFiniteError, ShapeError, UnknownNameError, nearest
 from ._inputs import all_finite, as_array, float_type, integer, want
 from ._op import Array
 from ._param import ROLES, Initialiser
+from ._slots import Layout, Slot
 
 if TYPE_CHECKING:
     from ._graph import Graph
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Where one array lies in the vector, what it is for, and the nodes that use it."""
-
-    start: int
-    stop: int
-    shape: Shape
-    role: str
-    nodes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The slots of all arrays, by name, in the order in which they lie."""
-
-    slots: Mapping[str, Slot]
-    size: int
-
-    @classmethod
-    def of(cls, graph: Graph) -> Layout:
-        """The layout for a graph: its arrays in the order of its nodes."""
-        slots: dict[str, Slot] = {}
-        start = 0
-        for name, array in graph.arrays.items():
-            stop = start + math.prod(array.shape)
-            slots[name] = Slot(start, stop, array.shape, array.role, array.nodes)
-            start = stop
-        return cls(slots, start)
-
-    def slot(self, name: str) -> Slot:
-        """The slot called `name`.
-
-        Raises:
-            UnknownNameError: there is none.
-        """
-        if name not in self.slots:
-            raise UnknownNameError(f"no parameter array is called {name!r}; {nearest(str(name), self.slots)}")
-        return self.slots[name]
-
-    def views(self, vector: Array) -> dict[str, Array]:
-        """The part of `vector` that belongs to each array, in its shape."""
-        return {name: vector[slot.start : slot.stop].reshape(slot.shape) for name, slot in self.slots.items()}
+__all__ = ["Layout", "Parameters", "Slot", "check_initial"]
 
 
 class Parameters(Mapping[str, Array]):

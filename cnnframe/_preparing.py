@@ -55,6 +55,13 @@ class Preparation:
         """Whether all are."""
         return self._done == len(self.kernels)
 
+    @property
+    def note(self) -> str:
+        """What a plan says that is served by others in the meantime."""
+        names, count = " and ".join(sorted({kernel.name for kernel in self.kernels})), len(self.kernels)
+        how_many = f"{count} kernels are" if count > 1 else "1 kernel is"
+        return f"{names}: {how_many} being compiled; until then others serve, whose answers differ by roundings"
+
     def wait(self, progress: Progress | None = None) -> None:
         """Return when all are through; `progress` is called with how many are, and with how many there are."""
         told = 0

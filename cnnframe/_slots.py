@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ._axes import Shape
-from ._errors import UnknownNameError, nearest
+from ._errors import ShapeError, UnknownNameError, nearest
 from ._op import Array
 
 if TYPE_CHECKING:
@@ -53,6 +53,22 @@ class Layout:
         if name not in self.slots:
             raise UnknownNameError(f"no parameter array is called {name!r}; {nearest(str(name), self.slots)}")
         return self.slots[name]
+
+    def refuse(self, other: Layout) -> NoReturn:
+        """Say how another layout differs from this one.
+
+        Raises:
+            ShapeError: with what is missing, unknown, or of another shape.
+        """
+        for name, slot in self.slots.items():
+            if name not in other.slots:
+                raise ShapeError(f"the parameters lack {name!r}; initialise them for this graph: Parameters.initialise(graph)")
+            if other.slots[name].shape != slot.shape:
+                raise ShapeError(f"parameter {name!r} must have shape {slot.shape}; got {other.slots[name].shape}; initialise the parameters for this graph")
+        extra = ", ".join(name for name in other.slots if name not in self.slots)
+        raise ShapeError(
+            f"the parameters are those of another graph ({'unknown here: ' + extra if extra else 'other order or roles'}); initialise them for this one"
+        )
 
     def views(self, vector: Array) -> dict[str, Array]:
         """The part of `vector` that belongs to each array, in its shape."""

@@ -196,8 +196,13 @@ def _even(count: int, parts: int) -> tuple[int, ...]:
 
 def _alone() -> AbstractContextManager[Any]:
     """Hold matrix products to one thread each: two pools on the same processors wait for each other."""
+    return products_on(1)
+
+
+def products_on(threads: int) -> AbstractContextManager[Any]:
+    """Hold matrix products to so many threads."""
     controller = _blas()
-    return controller.limit(limits=1, user_api="blas") if controller else nullcontext()
+    return controller.limit(limits=threads, user_api="blas") if controller else nullcontext()
 
 
 @cache

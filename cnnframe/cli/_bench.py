@@ -21,7 +21,7 @@ from .._parameters import Parameters
 from .._plan import Plan
 from .._preparing import tell
 from .._registry import Registry, load
-from .._work import default_threads
+from .._work import default_threads, products_on
 
 BLOCKS = 5
 """A step is timed in blocks, of which the median counts: other programs disturb some."""
@@ -130,12 +130,14 @@ def _drawn(graph: Graph, size: int) -> dict[str, Any]:
 
 def _ceiling(threads: int, seconds: float) -> float:
     """Operations a second of large matrix products on as many threads."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it has no types
-
     a, b, c = (np.ones((_SIDE, _SIDE), np.float32) for _ in range(3))
-    with threadpool_limits(threads, "blas"):
+
+    def multiply() -> None:
         np.matmul(a, b, out=c)
-        return 2 * _SIDE**3 / statistics.median(_timed(lambda: np.matmul(a, b, out=c), seconds))
+
+    with products_on(threads):
+        multiply()
+        return 2 * _SIDE**3 / statistics.median(_timed(multiply, seconds))
 
 
 def _operations(plan: Plan) -> float:
