@@ -34,7 +34,13 @@ def test_the_recipe_says_how_it_is_trained():
 
 def test_a_graph_of_ones_own():
     graph = cf.networks.bouvrie(OPS, "squared_error")
-    job = Job.make({"network": tomllib.loads(graph.to_toml()), "training": {"epochs": 2, "rate": dict.fromkeys(("conv1", "conv2", "dense1"), 0.1)}}, OPS)
+    job = Job.make(
+        {
+            "network": tomllib.loads(graph.to_toml()),
+            "training": {"epochs": 2, "rate": dict.fromkeys(("conv1", "subsample1", "conv2", "subsample2", "dense1"), 0.1)},
+        },
+        OPS,
+    )
     assert job.name == "network" and job.trainer.graph == graph and job.tables["data"]["coding"] == "-1/+1" and job.trainer.batch_size == 16
     assert tomllib.loads(to_toml(job.tables)) == job.tables and Job.make(tomllib.loads(to_toml(job.tables)), OPS).trainer.graph == graph
 
