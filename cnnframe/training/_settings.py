@@ -57,11 +57,11 @@ def _rate(rate: Any) -> Any:
 
 
 def _said(value: Any) -> str:
-    """A value by its text; a function, whose text would name a place in memory, by its name."""
+    """A value by its text; a function, whose text would name a place in memory, by its name, which is the same in a script and where it is imported."""
     if hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
+        return str(value.__qualname__)
     text = repr(value)
-    return text if " object at 0x" not in text else f"{type(value).__module__}.{type(value).__qualname__}"
+    return text if " object at 0x" not in text else type(value).__qualname__
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -201,7 +201,7 @@ def test_maps_choose_their_inputs_under_the_penalties_that_act():
     spec.loader.exec_module(script)
 
     def largest(name):
-        return np.array(script.train(name, 8, 240).epochs[-1].mixtures["combine1"]).max(axis=0)
+        return np.array(script.train(name, 8, 300).epochs[-1].mixtures["combine1"]).max(axis=0)
 
     with pytest.warns(UserWarning, match="alpha_l1 on 'combine1.c' has no gradient"):
         constant = largest("alpha_l1")

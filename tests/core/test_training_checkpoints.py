@@ -154,7 +154,7 @@ def test_a_state_that_cannot_be_saved_is_refused_by_name(folder, whole):
         (lambda: trainer(momentum=0.5), r"trained otherwise: optimizer.momentum: 0.9 there, 0.5 here"),
         (lambda: trainer(seed=1, batch_size=4), "batch_size: 3 there, 4 here; seed: 0 there, 1 here"),
         (lambda: trainer(rate=cf.Decay(0.05, 0.8)), "rate.factor: 0.9 there, 0.8 here"),
-        (lambda: trainer(augment=None), "augment: '.*noisy' there, None here"),
+        (lambda: trainer(augment=None), "augment: 'noisy' there, None here"),
     ],
 )
 def test_other_networks_and_recipes_are_refused(folder, whole, other, message):
