@@ -1,12 +1,16 @@
 """The diagonal of the Gauss-Newton matrix of a loss, propagated backwards (LeCun et al. 1998, appendix C).
 
-The Gauss-Newton matrix leaves out the second derivatives of the network, so it is never negative: of a loss that has none
-below 0, and of others the negative ones count as 0. What is propagated is its diagonal alone, from each operation to the one
-before it: h_x[p] is the sum over q of (d y[q] / d x[p])^2 h_y[q]. What lies off the diagonal of an operation's output, and
-would add to the diagonal of its arguments, is left out. So it is the diagonal of the true Gauss-Newton matrix where there is
-nothing of that: between a loss whose second derivatives are its diagonal (squared error, logistic cross-entropy) and a
-parameter whose entries each reach, from layer to layer, single entries that meet no other on their way. That is so for a
-last layer without shared weights, behind which each activation sees one entry. Elsewhere it is an approximation.
+The Gauss-Newton matrix of a loss L(y(w)) is J' H J, with J the derivatives of y by w and H the second derivatives of L by y: those of the network
+itself are left out. Propagated is its diagonal alone, from each operation to those before it: where y = f(x), h_x[p] is the sum over q of (d y[q] / d
+x[p])^2 h_y[q], at a loss the second derivative by each entry, and what several uses of an array hand down adds up. Entries below 0, which a loss that
+is not convex may give, count as 0, so that no entry is negative.
+
+Left out is what lies off the diagonal of an operation's output and would come to the diagonal of its arguments. So the answer is the diagonal of the
+matrix itself as long as there is nothing off the diagonal on the way back. H must be diagonal (squared error, logistic cross-entropy; of the softmax
+with cross-entropy, p (1 - p) is the diagonal of a full one). Operations each of whose outputs reads one entry (activations) keep it so. One operation
+that mixes entries (dense, convolution) may follow, and its arguments are exact; behind it are those whose entries each reach a single output: the
+weights of the layer before, if that shares none, and so on to the next that mixes. That is a network with one hidden layer and squared error
+throughout; with the softmax, the last layer. Elsewhere it is LeCun's approximation.
 """
 
 from __future__ import annotations
@@ -73,9 +77,9 @@ def propagate(op: Op, arguments: Mapping[str, Array], diagonals: Mapping[str, Ar
         FormulaError: the formula cannot be read, or no code can be made from it.
         ContractError: a method returned what its declaration does not allow.
     """
-    routes = _routes(op)
+    known = routes(op)
     shapes = {name: array.shape for name, array in arguments.items()}
-    by_name = routes.at(op.sizes(shapes))
+    by_name = known.at(op.sizes(shapes))
     ways = {name: by_name[name] for name in wanted}
     found: dict[str, Array] = {}
     for names, squared in _groups(ways):
@@ -93,7 +97,7 @@ def propagate(op: Op, arguments: Mapping[str, Array], diagonals: Mapping[str, Ar
     generated = frozenset(name for name in wanted if name not in found)
     if generated:
         above = diagonals["y"] if op.single else dict(diagonals)
-        made = routes.generated(above, tuple(arguments[name] for name in op.declaration.arguments), generated)
+        made = known.generated(above, tuple(arguments[name] for name in op.declaration.arguments), generated)
         found |= {name: made[name] for name in generated}
     scaled = {name: array * array.dtype.type(ways[name].factor) if ways[name].factor != 1 else array for name, array in found.items()}
     # Rounding may leave a sum of squares below 0, and a loss may bend downwards.
@@ -112,7 +116,7 @@ def _groups(ways: Mapping[str, Route]) -> list[tuple[frozenset[str], frozenset[s
 
 
 @lru_cache(maxsize=1024)
-def _routes(op: Op) -> Routes:
+def routes(op: Op) -> Routes:
     found: Routes = _generated.curvature_of(op)
     return found
 
