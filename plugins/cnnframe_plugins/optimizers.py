@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 
 from cnnframe import Optimizer, PerLayer, ShapeError, UnknownNameError, at_least, between
 
 from .fused import _update as fused_update
+
+SMALL: Final = 1 << 15
+"""Below so many parameters new memory, fresh from the allocator, costs less than looking after old one."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,12 @@ class SGD(Optimizer):
         return parameters.with_vector(parameters.vector + velocity), velocity
 
     def step_into(self, out, parameters, gradients, state, rate):
-        """Return the same in memory of an earlier step: in one pass of machine code where it is there and the rate is one number."""
+        """Return the same in memory of an earlier step: in one pass of machine code where it is there and the rate is one number.
+
+        Of a small network new arrays are made, which is quicker.
+        """
         p, g = parameters.vector, gradients.vector
-        if out is None or g.dtype != p.dtype or g.shape != p.shape:
+        if out is None or p.size < SMALL or g.dtype != p.dtype or g.shape != p.shape:
             return self.step(parameters, gradients, state, rate)
         before, velocity = out
         after = parameters.reused("step_into: out", before)

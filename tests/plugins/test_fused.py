@@ -339,6 +339,7 @@ def test_the_update_has_the_bits_of_the_optimizer(momentum, decay, dtype, monkey
         # What was given in the beginning is no result of an earlier step: it must stay as it is.
         return rule.step_into(None if out is None or out[0] is first else out, *given)
 
+    monkeypatch.setattr("cnnframe_plugins.optimizers.SMALL", 0)
     kept = first.vector.copy()
     want = trained(lambda out, *given: rule.step(*given))
     for there in (False, True):
@@ -347,7 +348,8 @@ def test_the_update_has_the_bits_of_the_optimizer(momentum, decay, dtype, monkey
     assert np.array_equal(first.vector, kept)
 
 
-def test_a_step_into_memory_that_is_in_use_is_refused():
+def test_a_step_into_memory_that_is_in_use_is_refused(monkeypatch):
+    monkeypatch.setattr("cnnframe_plugins.optimizers.SMALL", 0)
     graph = Graph.chain(Dense(2), inputs="n 3", loss=cnnframe.load().make("squared_error"))
     rule, params = SGD(), Parameters.initialise(graph)
     state = rule.init(params)
