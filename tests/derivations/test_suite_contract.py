@@ -278,6 +278,7 @@ SQUARE = {"formula": lambda self, at, x: x[at] ** 2}
 
 
 SAME = {"formula": lambda self, at, x: x[at]}
+SAME_BACK = {**SAME, "backward": lambda self, dy, saved: {"x": 1 * dy}}
 
 
 @pytest.mark.parametrize(
@@ -285,6 +286,11 @@ SAME = {"formula": lambda self, at, x: x[at]}
     [
         (
             {"forward": lambda self, x: (1 * x, None), "backward": lambda self, dy, saved: {"x": dy if np.all(dy == 1) else 1 * dy}, **SAME},
+            "the gradient of 'x' shares memory with the argument or cotangent 'y'",
+        ),
+        ({"forward": lambda self, x: (x if x.flags.writeable else x.copy(), None), **SAME_BACK}, "the output 'y' shares memory with the argument 'x'"),
+        (
+            {"forward": lambda self, x: (1 * x, None), "backward": lambda self, dy, saved: {"x": dy if dy.flags.writeable else dy.copy()}, **SAME},
             "the gradient of 'x' shares memory with the argument or cotangent 'y'",
         ),
         ({"backward": lambda self, dy, saved: {"x": 2 * np.abs(dy)}}, "-0.5 times the cotangent does not give -0.5 times the gradient of 'x'"),

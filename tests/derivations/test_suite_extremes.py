@@ -217,6 +217,9 @@ def test_code_may_be_off_by_a_few_units_at_infinity():
         return lambda x: np.where(np.isinf(x), np.sign(x) * np.float32(1 - units * UNIT["float32"]), np.tanh(x)).astype(x.dtype)
 
     assert swept(near_one(8), lambda x: 1 - np.tanh(x) ** 2, tanh, math.inf, 1.0, -1.0, -math.inf)["inputs"] == 4
+    step = lambda x: np.where(np.isinf(x), np.float32(1 - 8 * UNIT["float32"]), 1.0) * (x > 0)  # noqa: E731 # a function of one line
+    one_or_none = lambda x: step(x).astype(x.dtype)  # noqa: E731 # as above
+    assert swept(one_or_none, np.zeros_like, lambda x: when(x > 0, 1, 0), math.inf, 1.0, -1.0, -math.inf)["inputs"] == 4
     with pytest.raises(Refutation, match="at x = inf"):
         swept(near_one(40), lambda x: 1 - np.tanh(x) ** 2, tanh, math.inf, 1.0, -1.0, -math.inf)
 

@@ -271,6 +271,16 @@ def test_equations_may_give_an_index_that_is_no_entry():
 
     assert value_at(formula_of(halved), x=np.array([1.0, 2.0, 4.0])) == ([1, 0, 2], [1, 1, 0])
 
+    def shifted(by):
+        def formula(self, at, x):
+            (k,) = indices("k")
+            return total(guard(x[k], [equal(k + by, at[0])]), (k, x.shape[0]))
+
+        return formula
+
+    assert value_at(formula_of(shifted(-1)), x=np.array([1.0, 2.0, 4.0])) == ([2, 4, 0], [0, 1, 1])
+    assert value_at(formula_of(shifted(1)), x=np.array([1.0, 2.0, 4.0])) == ([0, 1, 2], [1, 1, 0])
+
 
 def test_roots_are_those_of_their_number():
     assert Floats().power(8.0, Fraction(1, 3)) == pytest.approx(2) and Floats().power(9.0, Fraction(1, 2)) == 3
@@ -343,7 +353,10 @@ def test_which_formulas_may_be_computed_in_parts_of_a_batch():
     mixed = whole_of(
         lambda self, at, x: total(define("e", (x.shape[0],), lambda k: total(x[m, c], (m, x.shape[0]), (c, x.shape[1])) + 0 * x[k, 0])[n], (n, x.shape[0]))
     )
-    assert [derive(op).splits for op in (rows, loss, anywhere, through)] == [True] * 4
+    across = whole_of(
+        lambda self, at, x: total(define("e", x.shape, lambda k, d: total(x[k, m], (m, x.shape[1])) + 0 * d)[n, c], (n, x.shape[0]), (c, x.shape[1]))
+    )
+    assert [derive(op).splits for op in (rows, loss, anywhere, through, across)] == [True] * 5
     assert [derive(op).splits for op in (products, first, columns, other_axis, mixed)] == [False] * 5
     assert [derive(op).batch_apart for op in (rows, loss, anywhere)] == [True, False, False]
 
@@ -375,6 +388,7 @@ def test_indices_are_sums_products_powers_and_quotients_of_whole_numbers():
         lambda self, at, x: x[2 ** at[0]],
         lambda self, at, x: x[at[0] ** -1],
         lambda self, at, x: x[sp.Mod(at[0], 2)],
+        lambda self, at, x: x[sp.sqrt(at[0])],
     ):
         with pytest.raises(cf.FormulaError, match="is no integer expression of indices and sizes"):
             value_at(formula_of(formula), x=x)

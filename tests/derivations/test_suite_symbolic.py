@@ -12,6 +12,7 @@ from suite_parts import (
     ANY,
     OPS,
     Total,
+    broken,
     case,
     check,
     pointwise,
@@ -170,6 +171,15 @@ def test_code_that_does_with_symbols_what_it_does_not_with_numbers_is_skipped():
                     check(symbolic, op, {ELLIPSIS: (2,)})
             else:
                 assert check(symbolic, op, {ELLIPSIS: (2,)}).checks == 1
+
+
+def test_what_is_undecided_hides_no_mistake_in_another_entry():
+    def backward(self, dy, saved):
+        first = 2 * np.log(saved[0] * saved[0]) / np.log((saved[0] * saved[0]) ** 2)
+        return {"x": np.array([dy[0] * first, 3 * dy[1]], dtype=saved.dtype)}
+
+    two = broken(forward=lambda self, x: (1 * x, x), backward=backward, formula=lambda self, at, x: x[at])
+    assert "entry (1,) of the gradient of 'x' must be" in refutation_of(symbolic, two, {"n": 2}).what
 
 
 def test_large_numbers_may_be_off_by_more():
