@@ -21,8 +21,8 @@ from suite_parts import (
 )
 
 from cnnframe._axes import ELLIPSIS
-from cnnframe.algebra import exp, when
-from cnnframe_derivations import derive
+from cnnframe.algebra import absolute, exp, when
+from cnnframe_derivations import Settings, derive
 from cnnframe_derivations.suite import exact, gather, independent, kinks
 from cnnframe_derivations.suite._calls import Subject
 from cnnframe_derivations.suite._oracle import ROUTES, UNIT, Oracle
@@ -203,3 +203,13 @@ def test_a_steep_function_has_complex_steps_though_its_differences_are_too_inexa
     there = probe(steep, 0.125)
     assert there._five_points("x", (0,)) is None
     assert there.derivative("x", (0,)).method == "complex step" and there.derivative("x", (0,)).value == pytest.approx(1000 * math.exp(125))
+
+
+def test_kinks_are_evidence_where_a_case_has_one():
+    found = gather("kinks", OPS["relu"], Settings("smoke"))
+    assert (found.state, found.absent) == ("verified", "") and found.checks
+    far = pointwise("far", lambda x: np.where(x > 1024, x, 0), lambda x: (x > 1024).astype(x.dtype), lambda x: when(x > 1024, x, 0))
+    assert gather("kinks", far, Settings("smoke")).absent == "no case has a kink in an input or parameter"
+    curved = pointwise("curved", lambda x: x * np.abs(x), lambda x: 2 * np.abs(x), lambda x: x * absolute(x))
+    assert gather("kinks", curved, Settings("smoke")).absent == "no case has a kink in an input or parameter (the formula is not piecewise linear)"
+    assert gather("kinks", OPS["identity"], Settings("smoke")).absent == "the formula does not branch on values"

@@ -289,4 +289,5 @@ def test_a_gradient_that_is_0_in_every_case_has_no_power():
 
     zero, one, other = {"x": truth(0.0, 0.4)}, {"x": truth(0.0, 0.6)}, {"x": truth(0.0), "w": truth(3.0)}
     assert of_zeros([zero, None], [zero, other]) and not of_zeros([zero, None], [zero, one]) and not of_zeros([one], [zero])
+    assert of_zeros([{"x": Truth(np.zeros(2), np.zeros(2))}], []) and not of_zeros([{"x": Truth(np.ones(2), np.zeros(2))}], [])
     assert not of_zeros([other], [], "the gradient of 'w' is wrong") and of_zeros([], [])
