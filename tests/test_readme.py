@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 README = Path(__file__).parents[1] / "README.md"
 MAKE = re.compile(r"make \w+")
@@ -40,6 +42,9 @@ def folder(tmp_path_factory):
         named = re.match(r"# (\w+\.py)\n", block)
         if named:
             place.joinpath(named.group(1)).write_text(block, encoding="utf-8")
+    picture = np.full((28, 28), 255, np.uint8)
+    picture[4:24, 13:16] = 0
+    Image.fromarray(picture).save(place / "picture.png")
     return place
 
 
