@@ -54,8 +54,13 @@ def _gradients(cls: type[Op], chosen: Structure, schedule: str) -> str:
 
 @cache
 def _compiled(cls: type[Op], chosen: Structure, schedule: str) -> Callable[..., dict[str, Any]]:
+    return loaded(source(cls, chosen, schedule), f"backward of {cls.name}")
+
+
+def loaded(text: str, what: str) -> Callable[..., dict[str, Any]]:
+    """The function `backward` in source that `source` gave."""
     names: dict[str, Any] = {}
-    exec(compile(source(cls, chosen, schedule), f"<backward of {cls.name}>", "exec"), names)  # noqa: S102 # our own source
+    exec(compile(text, f"<{what}>", "exec"), names)  # noqa: S102 # our own source
     found: Callable[..., dict[str, Any]] = names["backward"]
     return found
 

@@ -12,7 +12,7 @@ from cnnframe._curvature import Routes
 from cnnframe._op import Array
 
 from .._symbolic import Structure, structure
-from ..code import source
+from ..code import loaded, source
 from ._routes import ways
 from ._squares import squares
 
@@ -45,7 +45,4 @@ def diagonal_source(cls: type[Op], chosen: Structure, wanted: frozenset[str]) ->
 
 @cache
 def _compiled(cls: type[Op], chosen: Structure, wanted: frozenset[str]) -> Callable[..., dict[str, Any]]:
-    names: dict[str, Any] = {}
-    exec(compile(diagonal_source(cls, chosen, wanted), f"<diagonal of {cls.name}>", "exec"), names)  # noqa: S102 # our own source
-    found: Callable[..., dict[str, Any]] = names["backward"]
-    return found
+    return loaded(diagonal_source(cls, chosen, wanted), f"diagonal of {cls.name}")
