@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 OnStep = Callable[[int, int, float], None]
 _NORMS = 32
 """Steps of an epoch at which gradient norms are taken, about."""
-_PIECE = 256
-"""Examples whose curvature is found at once."""
 
 
 class _Now(NamedTuple):
@@ -137,12 +135,8 @@ class Loop:
     def _curvature(self, count: int, parameters: Parameters, rng: np.random.Generator) -> Parameters:
         """The Gauss-Newton diagonal of the mean loss over examples that are drawn."""
         chosen = rng.choice(self.count, min(_inputs.integer(count, "curvature: count", 1), self.count), replace=False)
-        total = np.zeros_like(parameters.vector)
-        for first in range(0, len(chosen), _PIECE):
-            piece = chosen[first : first + _PIECE]
-            batch: dict[str, Any] = part(self.trainer.graph, self.arrays, piece) | self._draw(len(piece), rng, parameters)
-            total += self.trainer.executor.curvature(parameters, **batch).vector
-        return parameters.with_vector(total / np.asarray(len(chosen), parameters.dtype))
+        batch: dict[str, Any] = part(self.trainer.graph, self.arrays, chosen) | self._draw(len(chosen), rng, parameters)
+        return self.trainer.executor.curvature(parameters, reduction="mean", **batch)
 
 
 class Layers:
