@@ -14,9 +14,12 @@ from cnnframe import BATCH_LAST, Array, Arrays, Buffer, Call, Chain, Kernel, Mem
 from .._windows import Geometry
 from ..conv import Conv
 
+FEW = 8
+"""From this batch on its runs are long enough to be moved one by one."""
+
 
 class ConvKernel(Kernel):
-    """Windows are copied once and serve both the output and the kernel's gradient; the input's gradient is scattered, tap by tap."""
+    """Windows are copied once and serve both the output and the kernel's gradient; the input's is scattered, tap by tap, or of few samples gathered."""
 
     name = "numpy_conv"
     keeps = frozenset()
@@ -45,16 +48,27 @@ class ConvKernel(Kernel):
 
     def buffers(self) -> Mapping[str, Buffer]:
         """The windows, the padded input, the kernel as it lies over the map."""
-        dtype = self.chain.dtype
+        dtype, op = self.chain.dtype, self.op
         windows = (self.maps_in, *self.op.size, *self.output, self.batch)
         found = {"windows": Buffer(windows, dtype, kept=True), "kernel": Buffer((self.op.maps, self.fan, *self.op.size), dtype, kept=True)}
         if any(self.op.padding):
             found["padded"] = Buffer((self.maps_in, *self.padded, self.batch), dtype)
         if self.chain.wanted[0]:
             found["slope"] = Buffer((self.op.maps, self.fan, *self.op.size), dtype)
-        if "x" in self.chain.wanted[0]:
+        if "x" in self.chain.wanted[0] and self._few:
+            extents = (d * (k - 1) for d, k in zip(op.dilation, op.size, strict=True))
+            found["bordered"] = Buffer((op.maps, *(m + e for m, e in zip(self.maps, extents, strict=True)), self.batch), dtype)
+            found["around"] = Buffer((op.maps, *op.size, *self.maps, self.batch), dtype)
+            found["turned"] = Buffer((self.maps_in, op.maps // op.groups, *op.size), dtype)
+        elif "x" in self.chain.wanted[0]:
             found["pieces"] = Buffer(windows, dtype)
         return found
+
+    @property
+    def _few(self) -> bool:
+        """Whether the gradient of the input is gathered by a second convolution: scattering moves runs of a batch, and these are short."""
+        reach = zip(self.op.padding, self.op.dilation, self.op.size, strict=True)
+        return self.batch < FEW and set(self.op.stride) == {1} and all(p <= d * (k - 1) for p, d, k in reach)
 
     def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
         """Bind to the arrays of a plan."""
@@ -90,7 +104,7 @@ class ConvKernel(Kernel):
         cotangents = self._split(dy, op.maps // op.groups)
         slope = buffers["slope"]
         slopes = self._split(slope.reshape(op.maps, -1), op.maps // op.groups)
-        scatter = self._scatter(arrays, weights, cotangents) if "x" in wanted else None
+        bring = None if "x" not in wanted else self._gather(arrays) if self._few else self._scatter(arrays, weights, cotangents)
 
         def backward() -> None:
             if "b" in into:
@@ -99,17 +113,42 @@ class ConvKernel(Kernel):
                 for g in groups:
                     np.matmul(cotangents[g], rows[g].T, out=slopes[g])
                 np.copyto(into["k"], slope[(..., *flip)])
-            if scatter is not None:
-                scatter()
+            if bring is not None:
+                bring()
 
         return forward, backward
 
-    def _windows(self, x: Array) -> Array:
-        """View x (maps in, *padded, n) as (maps in, *size, *output, n)."""
+    def _windows(self, x: Array, places: Sequence[int] = ()) -> Array:
+        """View x (maps, *padded, n) as (maps, *size, *places, n); places are those of the output unless given, with a stride of 1."""
         maps, *space, batch = x.strides
         taps = [d * step for d, step in zip(self.op.dilation, space, strict=True)]
-        moves = [s * step for s, step in zip(self.op.stride, space, strict=True)]
-        return as_strided(x, (self.maps_in, *self.op.size, *self.output, self.batch), (maps, *taps, *moves, batch), writeable=False)
+        moves = space if places else [s * step for s, step in zip(self.op.stride, space, strict=True)]
+        return as_strided(x, (len(x), *self.op.size, *(places or self.output), self.batch), (maps, *taps, *moves, batch), writeable=False)
+
+    def _gather(self, arrays: Arrays) -> Call:
+        """The full convolution of the sensitivities with the turned kernels (section 3.1.1), as one more product of kernels and windows."""
+        op, dx, dy = self.op, arrays.gradients[0]["x"], arrays.cotangents["y"]
+        bordered, around, turned, kernel = (arrays.buffers[name] for name in ("bordered", "around", "turned", "kernel"))
+        before = [d * (k - 1) - p for d, k, p in zip(op.dilation, op.size, op.padding, strict=True)]
+        inner = bordered[(slice(None), *(slice(b, b + n) for b, n in zip(before, self.output, strict=True)))]
+        view = self._windows(bordered, self.maps)
+        each = op.maps // op.groups
+        turn = (slice(None), slice(None), *(slice(None, None, -1) for _ in range(op.dims)))
+        pairs = [(turned[g * self.fan : (g + 1) * self.fan], kernel[g * each : (g + 1) * each][turn].swapaxes(0, 1)) for g in range(op.groups)]
+        weights = self._split(turned.reshape(self.maps_in, -1), self.fan)
+        rows = self._split(around.reshape(op.maps * self.geometry.area, -1), each * self.geometry.area)
+        made = self._split(dx.reshape(self.maps_in, -1), self.fan)
+
+        def gather() -> None:
+            bordered.fill(0)
+            np.copyto(inner, dy)
+            np.copyto(around, view)
+            for into, pair in pairs:
+                np.copyto(into, pair)
+            for weight, row, target in zip(weights, rows, made, strict=True):
+                np.matmul(weight, row, out=target)
+
+        return gather
 
     def _scatter(self, arrays: Arrays, weights: Sequence[Array], cotangents: Sequence[Array]) -> Call:
         """One matrix product, then one strided addition for each kernel entry (the adjoint of `_windows`)."""
