@@ -1,6 +1,7 @@
 """Training steps of cnnframe beside those of other libraries, in turns, as ratios.
 
     python benchmarks/peers/run.py [--threads 2] [--rows "bouvrie:50;lenet5:1"] [--python eager=/path/to/python ...]
+    python benchmarks/peers/run.py --memory [...]
     python benchmarks/peers/run.py --report
 
 Every contestant has a process of its own, with as many processors as threads, and waits while others run. Before it is timed, its
@@ -136,15 +137,21 @@ def measured(row, options):
             took[name]["others"] = max(0.0, busy)
             time.sleep(0.02)
         rounds.append(took)
-    for name, child in children.items():
+    for child in children.values():
         child.end()
-        fresh = Child(name, options.threads, options.python.get(name, sys.executable))
-        fresh.hear()
-        if options.memory:
-            known[name]["bytes"] = fresh.ask(do="memory", job=row[0], batch=row[1]).get("bytes")
-        fresh.end()
     gemm.end()
     return known, rounds
+
+
+def remembered(row, options):
+    """How much memory each contestant of a row takes, in a process that has done nothing else."""
+    found = {}
+    for name in (name for name in CONTESTANTS if name in options.contestants):
+        child = Child(name, options.threads, options.python.get(name, sys.executable))
+        if "version" in child.hear():
+            found[name] = {"bytes": child.ask(do="memory", job=row[0], batch=row[1]).get("bytes")}
+        child.end()
+    return found
 
 
 def summed_up(row, known, rounds, options):
@@ -191,7 +198,7 @@ def main():
     parser.add_argument("--rows", help="such as 'bouvrie:50;lenet5:1'; all if left out")
     parser.add_argument("--contestants", default=",".join(CONTESTANTS))
     parser.add_argument("--python", action="append", default=[], metavar="NAME=PATH", help="the interpreter that has a contestant's library")
-    parser.add_argument("--no-memory", dest="memory", action="store_false")
+    parser.add_argument("--memory", action="store_true", help="add to rows that were timed how much memory they take, which other programs do not disturb")
     parser.add_argument("--results", type=Path, default=HERE / "results.json")
     parser.add_argument("--report", action="store_true", help="write README.md and the plot from the results that there are")
     options = parser.parse_args()
@@ -201,6 +208,9 @@ def main():
         rows = ROWS if options.rows is None else [(name, int(batch)) for name, batch in (row.rsplit(":", 1) for row in options.rows.split(";"))]
         for row in rows:
             print(f"{row[0]}, batch {row[1]}, {options.threads} thread{'s' if options.threads > 1 else ''}", flush=True)
+            if options.memory:
+                add(options.results, row, options.threads, remembered(row, options))
+                continue
             found = summed_up(row, *measured(row, options), options)
             shown(found)
             keep(options.results, found)
@@ -216,6 +226,17 @@ def keep(path, found):
     which = ("job", "batch", "threads")
     kept = [row for row in kept if any(row[key] != found[key] for key in which)]
     path.write_text(json.dumps([*kept, found], indent=1) + "\n")
+
+
+def add(path, row, threads, known):
+    """Add to what is known of a row."""
+    kept = json.loads(path.read_text()) if path.exists() else []
+    for entry in kept:
+        if (entry["job"], entry["batch"], entry["threads"]) == (*row, threads):
+            for name, more in known.items():
+                entry["contestants"].setdefault(name, {}).update(more)
+    path.write_text(json.dumps(kept, indent=1) + "\n")
+    print("  memory:", ", ".join(f"{name} {more['bytes'] / 2**20:.1f} MiB" for name, more in known.items() if more["bytes"] is not None), flush=True)
 
 
 if __name__ == "__main__":
