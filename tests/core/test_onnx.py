@@ -113,7 +113,7 @@ def network(**more):
 
 
 GRAPH = network()
-PARAMETERS = cf.Parameters.initialise(GRAPH, seed=3)
+PARAMETERS = cf.Parameters.initialise(GRAPH, seed=3, initial={"bias": cf.GlorotUniform()})
 X = np.random.default_rng(0).normal(size=(5, 2, 6, 6)).astype(np.float32)
 TERMS = {"conv1": 18 + 1, "flatten1": 18 + 1 + 4 + 1, "dense1": 18 + 1 + 4 + 1 + 36 + 1}
 """Terms of the sums before an array, biases included."""
@@ -317,6 +317,15 @@ class TestTheFile:
     def test_what_training_alone_reads_may_be_among_the_examples(self, tmp_path):
         more = {"t": np.zeros(5, int), "dropout1.u": np.zeros((5, 4, 6, 6), np.float32)}
         assert cf.export.onnx(GRAPH, PARAMETERS, tmp_path / "net.onnx", examples={"x": X, **more}).difference < 1
+
+
+@pytest.mark.parametrize("name", list(cf.networks.NETWORKS))
+def test_every_network_of_the_box_becomes_a_file(name, tmp_path):
+    graph = cf.networks.network(name).build(OPS, "softmax_cross_entropy")
+    drawn = cf.Parameters.initialise(graph)
+    # Biases start at 0, where a mistake with one would not be seen.
+    parameters = drawn.with_vector(drawn.vector + np.random.default_rng(1).uniform(0.01, 0.02, drawn.vector.size).astype(np.float32))
+    assert cf.export.onnx(graph, parameters, tmp_path / "net.onnx").difference < 1
 
 
 class TestOperationsOfOthers:
