@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import subprocess
 import warnings
@@ -13,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
 import cnnframe as cf
-from cnnframe import Layer, Op, at_least
+from cnnframe import Layer, Op, at_least, positive
 from cnnframe._call import backward as call_backward
 from cnnframe._call import takes_wanted
-from cnnframe.algebra import exp, indices, log, total, when
+from cnnframe.algebra import exp, indices, log, sqrt, total, when
 from cnnframe_derivations import verify
 from cnnframe_derivations._symbolic import default_structure, structure
 from cnnframe_derivations.code import CodeError, backward_function, source
@@ -280,6 +281,33 @@ def test_an_operation_without_backward():
     alone = call_backward(Scaled(), {"y": np.ones((2, 3))}, (X, G), frozenset({"g"}), {"g": G.shape})
     assert list(alone) == ["g"]
     assert verify(Scaled).verdict == "verified"
+
+
+@dataclass(frozen=True)
+class Decayed(Layer):
+    """The sum of each row, times powers and functions of a hyperparameter."""
+
+    scale: Annotated[float, positive] = 1.5
+
+    name = "decayed"
+    inputs = {"x": "n i"}
+    output = "n"
+
+    def forward(self, x):
+        return (self.scale**2 * self.scale**0.5 * math.exp(-self.scale)) * x.sum(axis=1), (x,)
+
+    def formula(self, at, x):
+        (i,) = indices("i")
+        return self.scale**2 * sqrt(self.scale) * exp(-self.scale) * total(x[at[0], i], (i, x.shape[1]))
+
+
+def test_numbers_take_the_element_type_and_a_row_is_spread_once():
+    """NumPy's own numbers made float64 of float32, and an axis was added twice before an entry was spread over it."""
+    x, dy = np.ones((2, 3), np.float32), np.ones(2, np.float32)
+    found = backward_function(Decayed(2.0))(dy, (x,))["x"]
+    assert found.dtype == np.float32 and found.shape == (2, 3)
+    np.testing.assert_allclose(found, 4 * math.sqrt(2) * math.exp(-2), rtol=1e-6)
+    assert verify(Decayed).verdict == "verified"
 
 
 @pytest.mark.parametrize(("saved", "got"), [(X, "ndarray"), ((X,), "a tuple of 1"), (None, "NoneType"), ([X, G], "list")])
