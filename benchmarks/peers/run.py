@@ -7,7 +7,8 @@
 Every contestant has a process of its own, with as many processors as threads, and waits while others run. Before it is timed, its
 loss and gradients are compared with those of the operations' own code in float64. A round times each once, one after the other;
 the ratio of a round is a contestant's time by that of PyTorch at its best in the same round. Rounds in which other programs took
-the processors are left out. A contestant whose library is not installed says so. Results are kept in results.json, row by row;
+the processors are left out, where enough remain; the ratio of processor time stands beside that of the wall clock, since other programs disturb it less.
+A contestant whose library is not installed says so. Results are kept in results.json, row by row;
 `--report` writes README.md and the plot from it.
 """
 
@@ -171,8 +172,10 @@ def summed_up(row, known, rounds, options):
         if best[0] is not None:
             ratios = [wall / peer for wall, peer in zip(walls, best, strict=True)]
             known[name]["ratio"] = [statistics.median(ratios), min(ratios), max(ratios)]
+            cpu = [took[name]["cpu"] / min(took[peer]["cpu"] for peer in TORCH if peer in took) for took in used]
+            known[name]["cpu_ratio"] = [statistics.median(cpu), min(cpu), max(cpu)]
         if "jax" in used[0]:
-            known[name]["of_jax"] = statistics.median(took[name]["wall"] / took["jax"]["wall"] for took in used)
+            known[name]["of_jax"] = [statistics.median(took[name][what] / took["jax"][what] for took in used) for what in ("wall", "cpu")]
     return found
 
 
@@ -181,7 +184,7 @@ def shown(found):
         if "wall" not in entry:
             print(f"  {name:14} {entry.get('missing') or entry.get('error')}")
             continue
-        ratio = "{:.3f} [{:.3f}..{:.3f}]".format(*entry["ratio"]) if "ratio" in entry else "-"
+        ratio = "{:.3f} [{:.3f}..{:.3f}], of processor time {:.3f}".format(*entry["ratio"], entry["cpu_ratio"][0]) if "ratio" in entry else "-"
         memory = f"{entry['bytes'] / 2**20:7.1f} MiB" if entry.get("bytes") is not None else ""
         print(
             f"  {name:14} {entry['wall'] * 1e3:9.3f} ms  of PyTorch {ratio:24} of GEMM {entry['of_gemm']:.2f}  first {entry['first']:6.2f} s {memory}",
