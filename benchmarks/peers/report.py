@@ -1,0 +1,140 @@
+"""The page and the plot of what `run.py` measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+
+from jobs import ROWS
+from run import CONTESTANTS, TORCH
+
+NAMES = {
+    "fused": "cnnframe, compiled",
+    "numpy": "cnnframe, NumPy",
+    "eager": "PyTorch",
+    "channels_last": "PyTorch, channels last",
+    "compiled": "torch.compile",
+    "jax": "JAX, jit",
+    "autograd": "HIPS autograd",
+    "textbook": "textbook NumPy",
+}
+HEAD = """# Training steps beside those of other libraries
+
+Written by `python benchmarks/peers/run.py --report` from what `run.py` measured; nothing here is typed by hand.
+
+A step is forward, backward and a step of gradient descent in float32, and for a single convolution forward and the gradients of input, kernels and
+biases, of which those of an image are left out. cnnframe runs through its public executor. Contestants have a process each, with as many processors as
+threads, and take turns; before a contestant is timed, its loss and gradients are held to those of the operations' own code in float64.
+A **ratio** is a contestant's time by that of PyTorch at its best (eager, channels last, compiled, as far as they were run) in the same round: below 1
+is faster. Where other programs were busy in too many rounds a row is marked "never quiet"; then its ratios of processor time are the better ones, though
+threads that wait in a loop for each other make them too large. Given are the median over the rounds and, in brackets, the least and the largest.
+*Of GEMM* is the share of the speed of a product of matrices of 1024 by 1024 in NumPy, measured in the same rounds. *Memory* is the peak above a
+process that is warm from a batch of one. *First* is the first step with its compiling, from disk where it was kept.
+"""
+
+
+def machine():
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
+    wide = "AVX-512" if any("avx512f" in line for line in lines) else "AVX2" if any("avx2" in line for line in lines) else "neither AVX2 nor AVX-512"
+    return f"{model}, {os.cpu_count()} processors, {wide}, {platform.system()}, Python {platform.python_version()}"
+
+
+def ordered(rows):
+    places = {row: number for number, row in enumerate(ROWS)}
+    return sorted(rows, key=lambda row: (row["threads"], places.get((row["job"], row["batch"]), len(places))))
+
+
+def table(rows):
+    lines = ["| job, batch | contestant | ms a step | ratio | of processor time | of GEMM | first, s | memory, MiB |"]
+    lines.append("| --- " * 8 + "|")
+    for row in rows:
+        label = f"{row['job']}, {row['batch']}" + ("" if row["quiet"] else " (never quiet)")
+        for name in CONTESTANTS:
+            entry = row["contestants"].get(name)
+            if entry is None:
+                continue
+            if "wall" in entry:
+                ratio = "{:.2f} [{:.2f}..{:.2f}]".format(*entry["ratio"]) if "ratio" in entry else ""
+                memory = f"{entry['bytes'] / 2**20:.1f}" if entry.get("bytes") is not None else ""
+                cpu = "{:.2f} [{:.2f}..{:.2f}]".format(*entry["cpu_ratio"]) if "cpu_ratio" in entry else ""
+                cells = (label, NAMES[name], f"{1e3 * entry['wall']:.3f}", ratio, cpu, f"{entry['of_gemm']:.2f}", f"{entry['first']:.2f}", memory)
+                lines.append(f"| {' | '.join(cells)} |")
+            else:
+                lines.append(f"| {label} | {NAMES[name]} | {entry.get('missing') or entry.get('error')} | | | | | |")
+            label = ""
+    return lines
+
+
+def lost(rows):
+    """Where PyTorch at its best is faster, or needs less memory."""
+    slower, larger = [], []
+    for row in rows:
+        entry = row["contestants"].get("fused", {})
+        where = f"{row['job']}, batch {row['batch']}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+        ratio = entry.get("ratio" if row["quiet"] else "cpu_ratio", [0])[0]
+        if ratio > 1:
+            slower.append(f"{where} ({ratio:.2f})")
+        theirs = [row["contestants"][name].get("bytes") for name in TORCH if name in row["contestants"]]
+        least = min((number for number in theirs if number is not None), default=None)
+        if least is not None and entry.get("bytes") is not None and entry["bytes"] > least:
+            larger.append(f"{where} ({entry['bytes'] / 2**20:.1f} MiB against {least / 2**20:.1f})")
+    return slower, larger
+
+
+def draw(rows, path):
+    """Ratios as bars, on a logarithmic scale: left of the line is faster than PyTorch."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    shown = ("fused", "numpy", "jax", "textbook", "autograd")
+    colours = dict(zip(shown, ("#1b6ca8", "#7fb3d5", "#c0792a", "#9a9a9a", "#cfcfcf"), strict=True))
+    threads = sorted({row["threads"] for row in rows})
+    most = max(sum(row["threads"] == count for row in rows) for count in threads)
+    figure, axes = plt.subplots(1, len(threads), figsize=(6.2 * len(threads), 0.62 * most + 1.6), squeeze=False, layout="constrained")
+    for axis, count in zip(axes[0], threads, strict=True):
+        mine = [row for row in rows if row["threads"] == count][::-1]
+        for place, row in enumerate(mine):
+            kind = "ratio" if row["quiet"] else "cpu_ratio"
+            there = [name for name in shown if kind in row["contestants"].get(name, {})]
+            for number, name in enumerate(there):
+                middle, low, high = row["contestants"][name][kind]
+                height = 0.8 / len(there)
+                at = place + 0.4 - height * (number + 0.5)
+                axis.barh(at, middle, height * 0.9, color=colours[name], label=NAMES[name])
+                axis.plot([low, high], [at, at], color="#333333", linewidth=0.8)
+        axis.axvline(1, color="#333333", linewidth=1)
+        axis.set_xscale("log")
+        axis.set_yticks(range(len(mine)), [f"{row['job']}, {row['batch']}" for row in mine])
+        axis.set_title(f"{count} thread{'s' if count > 1 else ''}: time by PyTorch's best", fontsize=10)
+        axis.grid(axis="x", color="#dddddd")
+        axis.set_axisbelow(True)
+    handles = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=8)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def write(results, folder):
+    rows = ordered(json.loads(results.read_text()))
+    versions = sorted({entry["version"] for row in rows for entry in row["contestants"].values() if "version" in entry})
+    slower, larger = lost(rows)
+    text = [HEAD, f"Machine: {machine()}. Versions: {'; '.join(versions)}.", "", "![Ratios](ratios.png)", ""]
+    text += ["## Where PyTorch is better", "", f"Faster: {'; '.join(slower) or 'in no row'}.", "", f"With less memory: {'; '.join(larger) or 'in no row'}.", ""]
+    for count in sorted({row["threads"] for row in rows}):
+        gemm = sorted(row["gemm"] for row in rows if row["threads"] == count)
+        text += [f"## {count} thread{'s' if count > 1 else ''}", "", f"Matrix products reached {gemm[0]:.0f} to {gemm[-1]:.0f} GFLOP/s, by row.", ""]
+        text += [*table([row for row in rows if row["threads"] == count]), ""]
+    (folder / "README.md").write_text("\n".join(text), encoding="utf-8")
+    try:
+        draw(rows, folder / "ratios.png")
+    except ImportError:
+        print("no plot: Matplotlib is not installed")
