@@ -190,3 +190,13 @@ def second_gradient(base, change):
         return {**made, "b": change(made["b"])}
 
     return broken("second_gradient", base, backward=backward)
+
+
+def first_gradient(base, change):
+    """A copy of which `change` spoils the gradient of a."""
+
+    def backward(self, dy, saved):
+        made = base.backward(self, dy, saved)
+        return {**made, "a": change(made["a"])}
+
+    return broken("first_gradient", base, backward=backward)

@@ -20,7 +20,7 @@ from suite_parts import (
 
 from cnnframe_derivations.suite._calls import BEAT, Subject, apart, quiet
 from cnnframe_derivations.suite._oracle import Oracle, Truth
-from cnnframe_derivations.suite._state import State, written
+from cnnframe_derivations.suite._state import State, undisturbed, written
 from cnnframe_derivations.suite._verdict import Drawn, Refutation
 
 
@@ -220,3 +220,21 @@ def test_watching_descriptors_leaves_none_open():
     with written(1), written(2):
         pass
     assert lowest_free() == before
+
+
+def fails():
+    random.seed(3)
+    raise KeyError
+
+
+def test_random_states_are_put_back():
+    with undisturbed():
+        before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002 # it is this state that is looked at
+        with undisturbed():
+            random.seed(3)
+            np.random.seed(3)  # noqa: NPY002 # as above
+            assert (random.getstate(), np.random.get_state()[1].tolist()) != before  # noqa: NPY002 # as above
+        assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002 # as above
+        with pytest.raises(KeyError), undisturbed():
+            fails()
+        assert random.getstate() == before[0]

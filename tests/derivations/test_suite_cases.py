@@ -21,7 +21,7 @@ from cnnframe._axes import ELLIPSIS
 from cnnframe._hyper import hyperparameters
 from cnnframe_derivations import Settings
 from cnnframe_derivations.suite import verify
-from cnnframe_derivations.suite._bench import BUDGETS, Bench, Check
+from cnnframe_derivations.suite._bench import BUDGETS, SIMPLEST, Bench, Check
 from cnnframe_derivations.suite._box import Box, vary
 from cnnframe_derivations.suite._cases import (
     DTYPES,
@@ -486,3 +486,26 @@ def test_settings_are_drawn_within_what_was_drawn_before():
     assert {_value(Drawing(seed), hypers["orientation"], {}, large=False) for seed in range(20)} == set(hypers["orientation"].choices)
     times = [_value(Drawing(seed), hyperparameters(Chosen)["times"], {}, large=False) for seed in range(60)]
     assert None in times and len(set(times)) > 4
+
+
+def test_a_smaller_case_is_looked_for_among_many_simple_ones():
+    wide = case(OPS.make("max_pool", size=2, stride=2), {"n": 3, "i": 2, "h0": 5, "h1": 5}, "float32", "F", "wide")
+    found = list(Bench(OPS["max_pool"], Settings("smoke"))._simpler(wide))
+    assert len({c.structure.text for c in found}) == SIMPLEST
+    kinds = Counter((c.dtype, c.layout, c.lattice) for c in found)
+    assert kinds["float32", "F", "wide"] == SIMPLEST and kinds["float64", "C", "small"] > SIMPLEST / 2 and len(kinds) == 2
+    assert {c.lattice for c in Bench(OPS["max_pool"], Settings("smoke"))._simpler(replace(wide, lattice="real"))} == {"real"}
+
+
+@dataclass(frozen=True)
+class Many(Divided):
+    """A multiple that is at least four."""
+
+    many: Annotated[int, at_least(4), multiple_of("few")]
+
+    name = "many"
+
+
+def test_multiples_are_small_factors_of_what_divides_them():
+    assert Box(Many).case((0, 0, 0, 0)) is None and Box(Many).case((1, 1, 0, 0)).op == Many(4, 2)
+    assert {c.op.free for c in Box(Settled).spread(60)} == {-2, -1, 0}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +14,7 @@ import sympy as sp
 from suite_parts import (
     ANY,
     OPS,
+    Both,
     BothCurved,
     at,
     case,
@@ -213,3 +216,29 @@ def test_kinks_are_evidence_where_a_case_has_one():
     curved = pointwise("curved", lambda x: x * np.abs(x), lambda x: 2 * np.abs(x), lambda x: x * absolute(x))
     assert gather("kinks", curved, Settings("smoke")).absent == "no case has a kink in an input or parameter (the formula is not piecewise linear)"
     assert gather("kinks", OPS["identity"], Settings("smoke")).absent == "the formula does not branch on values"
+
+
+@dataclass(frozen=True)
+class OneBent(Both):
+    """Two outputs, of which one has a kink."""
+
+    name = "one_bent"
+
+    def forward(self, a, b):
+        return {"y": np.maximum(a, 0) + 2 * b, "z": 3 * a}, a
+
+    def backward(self, dy, saved):
+        return {"a": np.where(saved > 0, dy["y"], 0) + 3 * dy["z"], "b": 2 * dy["y"]}
+
+    def formula(self, at, a, b):
+        return {"y": when(a[at["y"]] > 0, a[at["y"]], 0) + 2 * b[at["y"]], "z": 3 * a[at["z"]]}
+
+
+def test_outputs_without_a_kink_are_passed_over():
+    found = sum((check(kinks, OneBent(), {"n": 6}, seed=seed).compared for seed in range(3)), Counter())
+    assert set(found) == {"gradient of 'a' (kinks)"}
+
+
+def test_a_complex_step_allows_for_two_roundings_of_the_gradient():
+    there = probe(pointwise("exponential", np.exp, np.exp, exp), 1.0)
+    assert there._complex_step("x", (0,)).error >= 2 * there.oracle.gradients["x"].bound[0]

@@ -159,6 +159,9 @@ def test_a_kept_result_is_found_again_for_the_same_code_alone(tmp_path, monkeypa
     assert exhaustive._read(one) is None and exhaustive._read(None) is None
     exhaustive._write(one, known)
     exhaustive._write(None, known)
+    exhaustive._write(other, known)
+    assert exhaustive._read(other) == known
+    other.unlink()
     assert exhaustive._read(one) == known and [path.name for path in one.parent.iterdir()] == [one.name]
     one.write_text("{}")
     assert exhaustive._read(one) is None
@@ -368,3 +371,22 @@ def test_limits_are_kept_where_they_are_promised():
     assert run(positive_part, lambda x: when(x > 0, x, 0))["inputs"] == 5
     with pytest.raises(Refutation, match="at x = nan must be nan; got 0"):
         run(positive_part, lambda x: when(x > 0, x, 0), full_range=True)
+
+
+def test_near_zero_float32_may_be_off_by_some_of_its_smallest_normal_numbers():
+    tiny = float(np.finfo(np.float32).tiny)
+
+    def off(by):
+        return lambda x: np.where(np.abs(x) < 1, x + np.float32(by * tiny), x).astype(x.dtype)
+
+    assert swept(off(8), np.ones_like, lambda x: x, 0.0, 1.0, -1.0, 2.0)["inputs"] == 4
+    with pytest.raises(Refutation, match=r"the output at x = 0\.0 must be 0"):
+        swept(off(40), np.ones_like, lambda x: x, 0.0, 1.0, -1.0, 2.0)
+
+
+def test_the_largest_error_is_one_at_a_finite_number():
+    def up(x):
+        return np.where(x == 1.5, np.nextafter(x, np.float32(9)), x)
+
+    found = swept(up, np.ones_like, lambda x: x, math.inf, 1.5, 1.0, math.nan)
+    assert found["output"] == {"ulps": 1.0, "at": 1.5}

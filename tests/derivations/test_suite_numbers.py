@@ -407,3 +407,16 @@ def test_sums_and_arrays_of_less_than_nothing_are_empty():
     for formula in (summed, held):
         assert value_at(formula_of(formula), x=np.arange(3.0)) == ([0, 1, 2], [1, 1, 1])
         assert value_at(formula_of(formula), x=np.arange(7.0)) == ([10 + n for n in range(7)], [71, 71, 1, 1, 1, 1, 1])
+
+
+def test_an_equation_may_name_one_entry_of_the_result():
+    def formula(self, at, x):
+        return x[at] + guard(3 * x[0], [equal(at[0], x.shape[0] - 4)])
+
+    assert value_at(formula_of(formula), x=np.array([1.0, 2.0, 4.0])) == ([1, 2, 4], [1, 1, 1])
+    assert value_at(formula_of(formula), x=np.array([1.0, 2.0, 4.0, 8.0, 16.0])) == ([1, 5, 4, 8, 16], [4, 1, 1, 1, 1])
+
+
+def test_indices_of_gradients_have_the_letters_from_p_on():
+    six = whole_of(lambda self, at, x: 2 * x[at], x="n a c d e k", output="n a c d e k")
+    assert [index.name for index in derive(six).adjoint("x").index] == ["p", "q", "r", "s", "t", "p5"]

@@ -197,3 +197,21 @@ def test_what_an_answer_rests_on_is_said():
     symbolic.check(case(third(), {ELLIPSIS: (2,)}, seed=2), found)
     assert len(found.notes) == 1 and found.checks == 2
     assert not check(symbolic, OPS.make("dense", units=1), {"n": 1, "i": 2}).notes
+
+
+def test_cases_for_symbols_are_chosen_by_what_no_other_shows(monkeypatch):
+    from types import SimpleNamespace
+
+    shown = {1: {"a", "b"}, 2: {"a", "b", "c"}, 3: {"d"}, 4: {"c", "d"}}
+    monkeypatch.setattr(symbolic, "features", lambda case: shown[case.seed])
+    monkeypatch.setattr(symbolic, "Box", lambda cls: SimpleNamespace(spread=lambda count: []))
+    chosen = []
+
+    def judge(check, cases, evidence):
+        chosen.extend(c.seed for c in cases)
+
+    cases = [case(OPS.make("relu"), {ELLIPSIS: (2,)}, seed=seed) for seed in shown]
+    bench = SimpleNamespace(box=cases[:2], drawn=cases[2:], cls=OPS["relu"], budget={"box": 1, "symbolic": 3}, judge=judge)
+    found = Evidence("symbolic")
+    symbolic.gather(bench, found)
+    assert chosen == [2, 3, 1] and found.absent == "no case is small enough"

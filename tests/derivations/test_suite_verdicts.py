@@ -61,7 +61,8 @@ def test_a_verdict_needs_every_part_compared_and_no_doubt():
     only_output = Evidence("exact")
     only_output.passed("output 'y'")
     assert verdict(only_output, gradients=())[0] == "verified" and verdict(only_output)[0] == "inconclusive"
-    assert verdict(Evidence("exact", absent="b"))[0] == "inconclusive" and "no evidence applies" in verdict()[1]
+    assert verdict(Evidence("exact", absent="b")) == ("inconclusive", "exact, bounded: never compared with the formula: output, gradient of 'x'")
+    assert "no evidence applies" in verdict()[1]
     second = Finding("bounded", "other", (), "", "why")
     report = Report("a", (good, evidence_of(finding=FOUND), evidence_of(finding=second)), "a")
     assert report.finding is FOUND and report.checks == 6
@@ -98,6 +99,8 @@ def test_what_cannot_be_judged_is_a_doubt_that_says_why(monkeypatch):
     assert {e.kind for e in again.evidence} == {kind for kind, module in KINDS.items() if hasattr(module, "CHECK")} and again.verdict == "verified"
     assert again.target == "cnnframe_plugins.dense:Dense" and again.gradients == ("x", "W", "b")
     assert {e.kind: e.absent for e in again.evidence}["kinks"] == ""
+    other = replay(OPS["softmax"], case(OPS.make("softmax"), {"n": 2, "c": 2}).replay)
+    assert {e.kind: e.state for e in other.evidence}["exact"] == "skipped" and "are not exact" in {e.kind: e.absent for e in other.evidence}["exact"]
 
 
 def test_a_failing_case_is_made_smaller_and_one_that_changes_is_said_to(monkeypatch):

@@ -497,6 +497,6 @@ class Ring:
         return total
 
 
-def _rational(number: Any, error: float = 0.0) -> Any:
+def _rational(number: Any, error: float) -> Any:
     exact = Fraction(number)
     return _WIDE.mpf(exact.numerator) / _WIDE.mpf(exact.denominator) + _WIDE.mpf([-error, error])

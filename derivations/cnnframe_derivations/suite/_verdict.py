@@ -218,7 +218,7 @@ class Report:
         missing = [s for s in ("output", *(f"gradient of {name!r}" for name in self.gradients)) if not any(self._covers(e, s) for e in judges)]
         if missing and not reasons:
             reasons[f"never compared with the formula: {', '.join(missing)}"] = ["exact", "bounded"]
-        if not self.evidence or (all(e.absent for e in self.evidence) and not reasons):
+        if not self.evidence:
             reasons["no evidence applies"] = [e.kind for e in self.evidence]
         return reasons
 
