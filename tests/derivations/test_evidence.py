@@ -21,7 +21,7 @@ OPS = cf.load()
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("canaries", "contract", "proved")])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("canaries", "contract", "curvature", "proved")])
 def test_a_kind_refutes_what_it_is_for(kind):
     """At least three of the planted mistakes of its category fall to this kind alone, the others to one before it."""
     tried = [w.cls for w in WRONG_BY_KIND if w.category == kind and not w.deadly and not w.stains]
