@@ -99,6 +99,9 @@ def test_our_derivative_is_held_against_sympys(monkeypatch):
     later.passed("gradient of 'x'")
     with pytest.raises(OraclesDisagree, match="SymPy's derivative by"):
         symbolic.check(case(OPS.make("scaled_tanh"), {ELLIPSIS: (2,)}), later)
+    squared = pointwise("squared", lambda x: x * x, lambda x: 2 * x, lambda x: x * x)
+    with pytest.raises(OraclesDisagree, match="SymPy's derivative by"):
+        symbolic.check(case(squared(), {ELLIPSIS: (2,)}), later)
 
 
 def test_a_refutation_by_symbols_shows_both_expressions():
