@@ -137,6 +137,12 @@ def _weight(e: Any, column: Column, powers: Mapping[str, Weight]) -> Weight:
             return {tuple(e.indices[k] for k in column.kept): 1}
         slots = {_slot(k): i for k, i in enumerate(e.indices)}
         return _tidy((tuple(i.xreplace(slots) for i in at), power) for at, power in powers.get(name, {}).items())
+    if isinstance(e, sp.Piecewise):
+        # A branch that is 0 goes with any power.
+        found = [_weight(value, column, powers) for value, _ in e.args if value != 0]
+        if any(weight != found[0] for weight in found) or any(_weight(condition, column, powers) for _, condition in e.args):
+            raise Varies
+        return found[0] if found else {}
     parts = [_weight(part, column, powers) for part in e.args]
     if e.is_Mul:
         return _tidy(pair for weight in parts for pair in weight.items())
