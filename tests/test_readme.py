@@ -22,22 +22,20 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-def commands(text: str) -> list[str]:
+def commands(block: str) -> list[str]:
     """The lines that are typed, without the prompt and without comments."""
-    lines = [line for block in blocks(text, "console") for line in block.splitlines()]
-    return [line.removeprefix("$ ").partition("  #")[0].strip() for line in lines if line.startswith("$ ")]
+    return [line.removeprefix("$ ").partition("  #")[0].strip() for line in block.splitlines() if line.startswith("$ ")]
 
 
 TEXT = README.read_text(encoding="utf-8")
-COMMANDS = [command for command in commands(TEXT) if not MAKE.fullmatch(command)]
+SESSIONS = [commands(block) for block in blocks(TEXT, "console")]
+RUN = [session for session in SESSIONS if not all(MAKE.fullmatch(command) for command in session)]
 
-pytestmark = pytest.mark.xdist_group("readme")
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with the files that a block names in its first line."""
-    place = tmp_path_factory.mktemp("readme")
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the files that a block names in its first line, and a picture."""
+    place = tmp_path
     for block in blocks(TEXT, "python"):
         named = re.match(r"# (\w+\.py)\n", block)
         if named:
@@ -63,18 +61,19 @@ def test_the_blocks_run_in_order(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_readme_runs(command, folder):
-    name, *arguments = shlex.split(command)
-    assert name == "cnnframe"
-    done = run([sys.executable, "-c", "from cnnframe.cli import main; main()", *arguments], folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize("session", RUN, ids=lambda session: session[0])
+def test_the_commands_of_a_block_run_one_after_the_other(session, folder):
+    for command in session:
+        name, *arguments = shlex.split(command)
+        assert name == "cnnframe"
+        done = run([sys.executable, "-c", "from cnnframe.cli import main; main()", *arguments], folder)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
 def test_there_is_something_to_run():
     assert len(blocks(TEXT, "python")) >= 4
-    assert len(COMMANDS) >= 4
-    assert {"make verify", "make test"} <= set(commands(TEXT))
+    assert sum(map(len, RUN)) >= 4
+    assert {"make verify", "make test"} <= {command for session in SESSIONS for command in session}
 
 
 def test_links_lead_somewhere():

@@ -366,15 +366,15 @@ def test_an_optimizer_may_ask_for_the_curvature(monkeypatch):
 
     asked = []
 
-    def curvature(self, params, **inputs):
+    def curvature(self, params, *, reduction, **inputs):
+        assert reduction == "mean"
         asked.append(inputs["x"])
-        return params.with_vector(np.full(params.vector.size, float(len(inputs["x"])), np.float32))
+        return params.with_vector(np.ones(params.vector.size, np.float32))
 
-    monkeypatch.setattr(cf.Executor, "curvature", curvature, raising=False)
-    monkeypatch.setattr("cnnframe.training._loop._PIECE", 5)
+    monkeypatch.setattr(cf.Executor, "curvature", curvature)
     job = cf.Trainer(net(), dataclass(frozen=True)(Curious)(), 0.05, batch_size=4)
     history = job.fit(DATA, epochs=2)
-    assert [len(x) for x in asked] == [5, 2, 5, 2] and not np.array_equal(asked[0], asked[2])
+    assert [len(x) for x in asked] == [7, 7] and not np.array_equal(asked[0], asked[1])
     assert set(history.state.optimizer.vector) == {1.0}
     halves = job.fit(DATA, epochs=1)
     assert job.fit(DATA, epochs=1, start=halves) == history
