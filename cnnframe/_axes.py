@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, Final
 
 from ._errors import DeclarationError, ShapeError
@@ -139,7 +139,6 @@ class _Parser:
         raise DeclarationError(f"axis {self.text!r}: a size or a name is missing{where}; an expression with blanks needs parentheses")
 
 
-@cache
 @lru_cache(maxsize=1024)
 def parse(text: str) -> tuple[Axis, ...]:
     """Read an axes string.

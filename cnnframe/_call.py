@@ -55,10 +55,11 @@ def backward(op: Op, cotangents: Mapping[str, Array], saved: Any, wanted: frozen
     if not isinstance(answer, Mapping):
         raise ContractError(f"{op.name}.backward must return a dict of gradients by name; got {type(answer).__name__}")
     known = op.declaration.differentiable
+    ordered = [name for name in known if name in wanted]
     for name in answer:
         if name not in known:
             raise ContractError(f"{op.name}.backward returned a gradient for {name!r}, which is no input or parameter; {nearest(str(name), known)}")
-    for name in wanted:
+    for name in ordered:
         if name not in answer:
             raise ContractError(f"{op.name}.backward returned no gradient for {name!r}; got {sorted(answer)}")
         try:
@@ -67,4 +68,4 @@ def backward(op: Op, cotangents: Mapping[str, Array], saved: Any, wanted: frozen
             got = "rows of different lengths"
         if got != shapes[name]:
             raise ContractError(f"{op.name}.backward: the gradient of {name!r} must have shape {shapes[name]}; got {got}")
-    return {name: answer[name] for name in wanted}
+    return {name: answer[name] for name in ordered}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from html.parser import HTMLParser
@@ -16,6 +16,7 @@ from plain_maths import Formula as Printed
 from rich.console import Console
 
 import cnnframe as cf
+from cnnframe.algebra import indices, total
 from cnnframe_derivations import derive, latex
 from cnnframe_derivations._symbolic import default_structure
 from cnnframe_derivations.pages import math, page
@@ -89,6 +90,31 @@ def test_every_operation_has_a_page_without_leftovers(name, chosen):
     assert tex.replace(r"\{", "").replace(r"\}", "").count("{") == tex.replace(r"\{", "").replace(r"\}", "").count("}")
     assert re.sub(r"\\[a-z]+\{(enumerate|aligned|document)\}", "", tex).count(r"\begin") == 0
     assert tex.count(r"\begin{") == tex.count(r"\end{")
+
+
+def test_a_sum_within_a_formula_has_a_name_and_indices_of_its_own():
+    """Its name ends in a number: a subscript, to which TeX and MathML take the indices only in braces."""
+
+    @dataclass(frozen=True)
+    class Share(cf.Layer):
+        """Each entry over one more than the sum of squares."""
+
+        name = "share"
+        inputs = {"x": "n i h"}
+        output = "n i h"
+
+        def forward(self, x):
+            return x / (1 + (x * x).sum(axis=2, keepdims=True)), x
+
+        def formula(self, at, x):
+            n, i, u = at
+            (d,) = indices("d")
+            return x[n, i, u] / (1 + total(x[n, i, d] ** 2, (d, x.shape[2])))
+
+    p = page(Share, default_structure(Share))
+    assert r"{s_{0}}_{j,n}" in p.latex() and r"\bar{s_{0}}_{" in p.latex()
+    assert not re.search(r"(?<!\{\w)_\{\w*\}_", p.latex())
+    read(p.html())
 
 
 @pytest.mark.parametrize("name", OPS)

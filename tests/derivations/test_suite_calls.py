@@ -14,10 +14,12 @@ import warnings
 import numpy as np
 import pytest
 from suite_parts import (
+    OPS,
     careless,
     case,
 )
 
+from cnnframe_derivations.suite._bench import Bench, Settings
 from cnnframe_derivations.suite._calls import BEAT, Subject, apart, quiet
 from cnnframe_derivations.suite._oracle import Oracle, Truth
 from cnnframe_derivations.suite._state import State, undisturbed, written
@@ -48,6 +50,16 @@ def other_stream(x):
 
 def leave(x):
     raise SystemExit(3)
+
+
+@pytest.mark.parametrize("name", ["dense", "conv", "subsample", "batch_norm", "concatenate", "scale_shift"])
+def test_gradients_come_in_the_declared_order(name):
+    """Which of two wrong gradients is met first must not depend on how Python orders a set."""
+    oracle = Oracle(Bench(OPS[name], Settings("smoke")).box[0])
+    subject = Subject("kind", oracle)
+    order = list(oracle.case.op.declaration.differentiable)
+    assert list(subject.backward(oracle.cotangents, subject.forward(oracle.arrays)[1])) == order
+    assert list(subject.curvature(oracle.arrays, {n: np.ones_like(v) for n, v in oracle.cotangents.items()})) == order
 
 
 @pytest.mark.parametrize(

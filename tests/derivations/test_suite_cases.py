@@ -408,13 +408,27 @@ def test_what_is_met_too_seldom_is_drawn_again_and_then_said(monkeypatch):
     assert bench.drawn == tuple(first) and len(first) == BUDGETS["quick"]["drawn"]
     rounds = []
     monkeypatch.setattr(Bench, "_some_more", lambda self, number: rounds.append(number) or [first[number]])
-    monkeypatch.setattr(Bench, "_rare", lambda self, found: {"nothing has this"})
+    monkeypatch.setattr(Bench, "_rare", lambda self, met: {"nothing has this"})
     assert Bench(OPS["dense"], Settings("quick")).drawn == (first[0],) and rounds == list(range(8))
-    monkeypatch.setattr(Bench, "_rare", lambda self, found: set(features(first[1])))
+    monkeypatch.setattr(Bench, "_rare", lambda self, met: set(features(first[1])))
     again = Bench(OPS["dense"], Settings("quick")).drawn
     assert again[:2] == (first[0], first[1]) and rounds == [*range(8), *range(8)]
-    monkeypatch.setattr(Bench, "_rare", lambda self, found: {"float32", "float64"} if len(found) < 3 else set())
+    monkeypatch.setattr(Bench, "_met", lambda self, found: Counter(feature for case in found for feature in features(case)))
+    monkeypatch.setattr(Bench, "_rare", lambda self, met: {"float32", "float64"} if met["float32"] + met["float64"] < 3 else set())
     assert Bench(OPS["dense"], Settings("quick")).drawn == tuple(first[:3])
+    # What is enough is not added to, though another case of the round has it too.
+    monkeypatch.setattr(Bench, "_some_more", lambda self, number: [first[number]] if number == 0 else first[1:])
+    assert Bench(OPS["dense"], Settings("quick")).drawn == tuple(first[:3])
+
+
+def test_more_cases_are_large_ones_every_other_time(monkeypatch):
+    """Every second round has no small case: most of what is rare is a size."""
+    monkeypatch.setitem(BUDGETS, "quick", {**BUDGETS["quick"], "drawn": 120})
+    bench = Bench(OPS["dense"], Settings("quick"))
+    sizes = [[max(case.known[letter] for letter in "ni") for case in bench._some_more(number)] for number in range(3)]
+    assert [len(found) for found in sizes] == [BUDGETS["quick"]["drawn"] // part for part in (1, 2, 2)]
+    large = [sum(size > 6 for size in found) / len(found) for found in sizes]
+    assert large[1] > 2 * max(large[0], large[2])
 
 
 def test_every_case_is_judged_and_what_was_judged_is_counted():

@@ -1,25 +1,17 @@
 """Wrong operations, sorted by the kind of evidence that should be the first to see them.
 
 `WRONG_BY_KIND` holds them all: each is a right operation with one planted mistake in its code or in its claims. The docstring says when the
-mistake shows. Those that are `deadly` hang, kill or interrupt the process that runs them; those that leave `stains` change it for whoever
-comes next. Run both kinds in a process of their own.
+mistake shows. Those of `wrong_for_others` are among them, which are to be run in a process of their own.
 """
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import gc
-import io
 import math
 import os
-import random
-import sys
 import tempfile
-import time
 import warnings
 from collections import defaultdict, deque
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,6 +19,7 @@ import numpy as np
 from right_but_odd import Gaussian, HardTanh, Length, LogSoftmax, Minimum, Poisson, Product, RootMeanSquare, Softsign
 from right_kernels import Absolute, Elu, Gelu, Hinge, Huber, Maximum, Swish
 from scipy.special import expit
+from wrong_for_others import FOUND, Wrong, wrong
 
 from cnnframe import Op
 from cnnframe.algebra import absolute, conv2, crop, exp, indices, kron, logistic, ones, plane, spread, sum_all, total, when
@@ -42,44 +35,13 @@ from cnnframe_plugins.dropout import Dropout
 from cnnframe_plugins.joins import Add, Concatenate, Flatten
 from cnnframe_plugins.losses import LogisticCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from cnnframe_plugins.pooling import MaxPool, MeanPool
-from cnnframe_plugins.regularizers import L1, L2, AlphaEntropy, AlphaPower, AlphaSquare
+from cnnframe_plugins.regularizers import L1, AlphaEntropy, AlphaPower
 from cnnframe_plugins.scaling import Normalise, ScaleShift
 from cnnframe_plugins.softmax import Softmax
 from cnnframe_plugins.subsample import Decimate, Subsample, Upsample
 
 KINDS = ("symbolic", "proved", "bounded", "exhaustive", "independent", "kinks", "extremes", "composed", "contract", "exact")
 """The categories."""
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """One wrong operation.
-
-    Attributes:
-        cls: the operation.
-        category: the kind of evidence that should see it first.
-        deadly: a call hangs, or ends or interrupts the process.
-        stains: a call changes the process for whoever comes next.
-    """
-
-    cls: type[Op]
-    category: str
-    deadly: bool = False
-    stains: bool = False
-
-
-_FOUND: list[Wrong] = []
-
-
-def wrong(category: str, *, deadly: bool = False, stains: bool = False) -> Any:
-    """Make the class an operation and collect it."""
-
-    def collect(cls: Any) -> Any:
-        made = dataclass(frozen=True)(cls)
-        _FOUND.append(Wrong(made, category, deadly, stains))
-        return made
-
-    return collect
 
 
 def changed(gradients: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -1521,210 +1483,6 @@ class SoftmaxWritesErrors(Softmax):
         return super().forward(x)
 
 
-@wrong("contract", stains=True)
-class SoftplusSilences(Softplus):
-    """Turns NumPy's warnings of overflow off for good; shows in `np.geterr`."""
-
-    name = "softplus_silences"
-
-    def f(self, x):
-        np.seterr(over="ignore", under="ignore")
-        return super().f(x)
-
-
-@wrong("contract", stains=True)
-class DropoutSeeds(Dropout):
-    """Seeds NumPy's global generator; shows in its state."""
-
-    name = "dropout_seeds"
-
-    def forward(self, x, u):
-        np.random.seed(0)  # noqa: NPY002 # the global generator is the mistake
-        return super().forward(x, u)
-
-
-@wrong("contract", stains=True)
-class NormaliseDraws(Normalise):
-    """Draws from NumPy's global generator and throws the number away; shows in its state."""
-
-    name = "normalise_draws"
-
-    def backward(self, dy, saved):
-        np.random.random()  # noqa: NPY002 # the global generator is the mistake
-        return super().backward(dy, saved)
-
-
-@wrong("contract", stains=True)
-class LeakyReLUDraws(LeakyReLU):
-    """Draws from Python's global generator; shows in its state."""
-
-    name = "leaky_relu_draws"
-
-    def f(self, x):
-        random.random()  # noqa: S311 # the global generator is the mistake
-        return super().f(x)
-
-
-@wrong("contract", stains=True)
-class L2PrintOptions(L2):
-    """Changes how NumPy prints; shows in `np.get_printoptions`."""
-
-    name = "l2_print_options"
-
-    def forward(self, w):
-        np.set_printoptions(precision=3, suppress=True)
-        return super().forward(w)
-
-
-@wrong("contract", stains=True)
-class TanhFiltersWarnings(ScaledTanh):
-    """Ignores all warnings from now on; shows in `warnings.filters`."""
-
-    name = "tanh_filters_warnings"
-
-    def df(self, x, y):
-        warnings.simplefilter("ignore")
-        return super().df(x, y)
-
-
-@wrong("contract", stains=True)
-class AddEnvironment(Add):
-    """Sets a variable of the environment; shows in `os.environ`."""
-
-    name = "add_environment"
-
-    def forward(self, a, b):
-        os.environ["ADD_WAS_HERE"] = "1"
-        return super().forward(a, b)
-
-
-@wrong("contract", stains=True)
-class FlattenMoves(Flatten):
-    """Changes the current folder; shows in `os.getcwd`."""
-
-    name = "flatten_moves"
-
-    def forward(self, x):
-        os.chdir(tempfile.gettempdir())
-        return super().forward(x)
-
-
-@wrong("contract", stains=True)
-class AlphaSquarePatches(AlphaSquare):
-    """Puts a function of its own in the place of `np.square`, to the same effect; shows in the module."""
-
-    name = "alpha_square_patches"
-
-    def forward(self, c):
-        def square(x, *args, **kwargs):
-            return np.multiply(x, x, *args, **kwargs)
-
-        np.square = square
-        return super().forward(c)
-
-
-@wrong("contract", stains=True)
-class UpsampleCapturesOutput(Upsample):
-    """Leaves a buffer in the place of `sys.stdout`; shows there."""
-
-    name = "upsample_captures_output"
-
-    def backward(self, dy, saved):
-        sys.stdout = io.StringIO()
-        return super().backward(dy, saved)
-
-
-@wrong("contract", stains=True)
-class AlphaPowerNoGarbage(AlphaPower):
-    """Turns the garbage collector off; shows in `gc.isenabled`."""
-
-    name = "alpha_power_no_garbage"
-
-    def forward(self, c):
-        gc.disable()
-        return super().forward(c)
-
-
-@wrong("contract", deadly=True)
-class MeanPoolExits(MeanPool):
-    """Raises SystemExit if windows overlap; shows there."""
-
-    name = "mean_pool_exits"
-
-    def forward(self, x):
-        if any(stride < size for stride, size in zip(self.stride, self.size, strict=True)):
-            sys.exit(0)
-        return super().forward(x)
-
-
-@wrong("contract", deadly=True)
-class UpsampleEndsProcess(Upsample):
-    """Ends the process with status 3, past every handler; shows in every backward."""
-
-    name = "upsample_ends_process"
-
-    def backward(self, dy, saved):
-        os._exit(3)
-
-
-@wrong("contract", deadly=True)
-class DenseEndsProcessWell(Dense):
-    """Ends the process with status 0, as if all were well; shows from four patterns on."""
-
-    name = "dense_ends_process_well"
-
-    def forward(self, x, W, b):
-        if len(x) > 3:
-            os._exit(0)
-        return super().forward(x, W, b)
-
-
-@wrong("contract", deadly=True)
-class DecimateInterrupts(Decimate):
-    """Raises KeyboardInterrupt for a stride of 2; shows there."""
-
-    name = "decimate_interrupts"
-
-    def forward(self, x):
-        if 2 in self.stride:
-            raise KeyboardInterrupt
-        return super().forward(x)
-
-
-@wrong("contract", deadly=True)
-class SubsampleLoops(Subsample):
-    """Never ends if a block is no square; shows there."""
-
-    name = "subsample_loops"
-
-    def forward(self, x, beta, b):
-        while len(set(self.size)) > 1:
-            pass
-        return super().forward(x, beta, b)
-
-
-@wrong("contract", deadly=True)
-class MaxPoolSleeps(MaxPool):
-    """Sleeps for an hour; shows in every backward."""
-
-    name = "max_pool_sleeps"
-
-    def backward(self, dy, saved):
-        time.sleep(3600)
-        return super().backward(dy, saved)
-
-
-@wrong("contract", deadly=True)
-class TanhReadsNothing(ScaledTanh):
-    """Reads from address 0, which the operating system answers by ending the process; shows in every derivative."""
-
-    name = "tanh_reads_nothing"
-
-    def df(self, x, y):
-        ctypes.string_at(0)
-        return super().df(x, y)
-
-
 @wrong("contract")
 class ScaleShiftRecursion(ScaleShift):
     """Calls itself without end for one map; shows there, as RecursionError."""
@@ -2080,4 +1838,4 @@ class MaxPoolOverGaps(MaxPool):
         return {"x": dx}
 
 
-WRONG_BY_KIND: tuple[Wrong, ...] = tuple(_FOUND)
+WRONG_BY_KIND: tuple[Wrong, ...] = tuple(FOUND)

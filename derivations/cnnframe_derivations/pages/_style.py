@@ -9,6 +9,7 @@ from typing import Any, Protocol
 LETTERS = "alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi rho sigma tau phi chi psi omega"
 GREEK = dict(zip(LETTERS.split(), "αβγδεζηθικμνξρστφχψω", strict=True))
 DIGITS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+NUMBERED = re.compile(r"_\{\w*\}$")
 WIDE = 75
 """How many characters of a formula fit on a line of a page."""
 
@@ -104,7 +105,9 @@ class Latex:
         return f"{base}^{{{upper}}}"
 
     def entry(self, base: str, indices: Sequence[str]) -> str:
-        return f"{base}_{{{','.join(indices)}}}" if indices else base
+        # A name that ends in a number has a subscript already, and TeX takes no second one.
+        whole = f"{{{base}}}" if NUMBERED.search(base) else base
+        return f"{whole}_{{{','.join(indices)}}}" if indices else base
 
     def total(self, index: str, size: str, last: str) -> str:
         return rf"\sum_{{{index}=0}}^{{{last}}}"

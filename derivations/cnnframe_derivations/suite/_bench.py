@@ -94,10 +94,13 @@ class Bench:
         """Cases drawn by Hypothesis, and more with awkward settings while those are rare."""
         found = self._some_more(0)
         for number in range(1, 1 if self.run.profile in THIN else ROUNDS):
-            rare = self._rare(found)
-            if not rare:
+            met = self._met(found)
+            if not self._rare(met):
                 break
-            found += [case for case in self._some_more(number) if not rare.isdisjoint(features(case))]
+            for case in self._some_more(number):
+                if not self._rare(met).isdisjoint(features(case)):
+                    found.append(case)
+                    met.update(features(case))
         return tuple(found)
 
     @cached_property
@@ -112,15 +115,24 @@ class Bench:
     @cached_property
     def missing(self) -> list[str]:
         """Awkward settings that were met too seldom."""
-        return [] if self.run.profile in THIN else sorted(self._rare(self.drawn))
+        return [] if self.run.profile in THIN else sorted(self._rare(self._met(self.drawn)))
 
     def _some_more(self, number: int) -> list[Case]:
-        return [self._typed(case) for case in _draw(self.cls, self.budget["drawn"], self.seed(number))]
+        # What is rare is mostly a size that small cases do not have.
+        large, count = number % 2 == 1, self.budget["drawn"] // (2 if number else 1)
+        return [self._typed(case) for case in _draw(self.cls, count, self.seed(number), large=large)]
 
-    def _rare(self, drawn: Iterable[Case]) -> set[str]:
-        seen = Counter(feature for case in (*self.box, *drawn) for feature in features(case))
+    def _met(self, drawn: Iterable[Case]) -> Counter[str]:
+        """In how many cases each setting is met."""
+        return Counter(feature for case in (*self.box, *drawn) for feature in features(case))
+
+    def _rare(self, met: Counter[str]) -> set[str]:
+        return {feature for feature in self._wanted if met[feature] < OFTEN}
+
+    @cached_property
+    def _wanted(self) -> set[str]:
         others = set(DTYPES) - {self.run.dtype} if self.run.dtype else set()
-        return {feature for feature in awkward(self.cls) - others if seen[feature] < OFTEN}
+        return awkward(self.cls) - others
 
     def _typed(self, case: Case) -> Case:
         return replace(case, dtype=self.run.dtype) if self.run.dtype else case
@@ -201,12 +213,12 @@ def refuted(check: Check, case: Case) -> Refutation | None:
     return None
 
 
-def _draw(cls: type[Op], count: int, number: int) -> list[Case]:
+def _draw(cls: type[Op], count: int, number: int, *, large: bool) -> list[Case]:
     found: list[Case] = []
 
     @_settings(count)
     @seed(number)
-    @given(cases(cls))
+    @given(cases(cls, large=large))
     def collect(case: Case) -> None:
         found.append(case)
 

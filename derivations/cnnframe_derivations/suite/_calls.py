@@ -83,10 +83,10 @@ class Subject:
     def backward(self, cotangents: Mapping[str, Any], saved: Any, wanted: frozenset[str] | None = None) -> dict[str, Any]:
         """Gradients by name; shapes and element types as declared."""
         names = frozenset(self.case.op.declaration.differentiable) if wanted is None else wanted
-        shapes = {name: self.case.shapes[name] for name in names}
+        shapes = {name: self.case.shapes[name] for name in self.case.op.declaration.differentiable if name in names}
         gradients: dict[str, Any] = self._call("backward", lambda: core.backward(self.case.op, cotangents, saved, names, shapes))
-        for name in names:
-            self._fits(f"gradient of {name!r}", gradients[name], shapes[name])
+        for name, shape in shapes.items():
+            self._fits(f"gradient of {name!r}", gradients[name], shape)
         return gradients
 
     def curvature(self, arrays: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,11 +95,11 @@ class Subject:
         Raises:
             Skip: no route leads back; the executor says so too.
         """
-        names = frozenset(self.case.op.declaration.differentiable)
+        names = list(self.case.op.declaration.differentiable)
 
         def call() -> Any:
             try:
-                return propagate(self.case.op, arrays, above, names)
+                return propagate(self.case.op, arrays, above, frozenset(names))
             except FormulaError as error:
                 return error
 
@@ -108,8 +108,7 @@ class Subject:
             raise Skip(f"it has no curvature: {answer}")
         for name in names:
             self._fits(f"curvature of {name!r}", answer[name], self.case.shapes[name])
-        found: dict[str, Any] = answer
-        return found
+        return {name: answer[name] for name in names}
 
     def _call(self, method: str, call: Any) -> Any:
         BEAT.get()(f"{self.kind}: {self.case.replay}")

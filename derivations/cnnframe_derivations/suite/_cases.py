@@ -198,9 +198,9 @@ def choose(options: Sequence[Any]) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def cases(draw: st.DrawFn, cls: type[Op]) -> Case:
-    """Cases of an operation class, fitting by construction; one in four has sizes beyond the small ones."""
-    large = draw(choose((False, False, False, True)))
+def cases(draw: st.DrawFn, cls: type[Op], *, large: bool = False) -> Case:
+    """Cases of an operation class, fitting by construction; one in four, or each, has sizes beyond the small ones."""
+    large = large or draw(choose((False, False, False, True)))
     op = _operation(draw, cls, large=large)
     known = _sizes(draw, op, large=large)
     case = Case(op, known, "float64", "C", "small", 0)

@@ -22,6 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+BEGINNING = 120.0
+"""How long a worker may take to import what it needs, in seconds, on a machine with too much to do."""
+
 
 @dataclass(frozen=True)
 class Lost:
@@ -39,7 +42,8 @@ def run(function: str, jobs: Sequence[Any], processes: int, limit: float) -> Ite
     """Call a function on each job in worker processes; yield the number of each job with its answer, as they come.
 
     The function is named "package.module:name" and called as `function(job, beat)`; jobs and answers are plain data
-    for JSON. It calls `beat(text)` before anything that may not return; `limit` is the longest silence, in seconds.
+    for JSON. It calls `beat(text)` before anything that may not return; `limit` is the longest silence, in seconds, of a
+    worker that has begun; to begin, which takes no code under judgement, it has `BEGINNING` seconds.
 
     Raises:
         WorkerError: the function raised.
@@ -70,6 +74,9 @@ def _answer(busy: list[_Worker], waiting: Iterator[tuple[int, Any]], answers: An
         return
     worker.heard()
     match what:
+        case "ready":
+            worker.ready = True
+            return
         case "beat":
             worker.at = text
             return
@@ -104,6 +111,7 @@ class _Worker:
     def __init__(self, function: str, answers: Any) -> None:
         self.function = function
         self.number, self.at = -1, ""
+        self.ready = False
         listen, speak = os.pipe()
         command = [sys.executable, "-c", "from cnnframe_derivations.suite._workers import serve; serve()", function, str(speak)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
@@ -136,7 +144,7 @@ class _Worker:
 
     def patience(self, limit: float) -> float:
         """How many seconds are left for it to say something."""
-        return self.since + limit - _now()
+        return self.since + (limit if self.ready else max(limit, BEGINNING)) - _now()
 
     def stop(self) -> None:
         """End it."""
@@ -175,6 +183,7 @@ def serve() -> None:
     sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 # as long as the process lives
     module, _, name = function.partition(":")
     call = getattr(importlib.import_module(module), name)
+    say("ready", "")
     for line in jobs:
         try:
             answer = call(json.loads(line), beat)

@@ -173,7 +173,10 @@ def _show(reports: Sequence[Report], skipped: Sequence[str]) -> None:
     console.print(f"\n{told}; {sum(r.checks for r in reports)} checks")
     seen = [r.power for r in reports if r.verdict == "verified" and r.power is not None]
     if seen:
-        console.print(f"In float64, a relative error of {max(seen):.0e} in any one entry of a verified gradient would have been seen.", soft_wrap=True)
+        console.print(
+            f"In float64 there were cases in which a relative error of {max(seen):.0e} in any one entry of a verified gradient would have been seen.",
+            soft_wrap=True,
+        )
 
 
 def _table(reports: Sequence[Report], *, wide: bool) -> Any:

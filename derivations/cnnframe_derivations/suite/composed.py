@@ -166,8 +166,7 @@ def _compare(subject: Subject, name: str, got: Any, parts: list[tuple[float, Tru
     whole = Truth(np.asarray(value), np.asarray(bound))
     miss = whole.first_miss(got)
     if miss is not None:
-        certificate = (
-            f"the sum over the operation's {len(parts)} uses in one network, which alone are as the formula says, is off by more than {whole.bound[miss]:.2g}"
-        )
+        off = f"is off by more than {whole.bound[miss]:.2g}; other kinds of evidence say whether one use by itself is right"
+        certificate = f"the sum over the operation's {len(parts)} uses in one network {off}"
         raise subject.wrong(f"gradient of {name!r} in a network", whole, got, miss, certificate)
     evidence.passed(f"gradient of {name!r} (network)")

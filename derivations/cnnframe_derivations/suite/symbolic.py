@@ -45,10 +45,15 @@ DIGITS = 50
 MOST_ENTRIES = 12
 """Arrays of the cases that are chosen have no more."""
 
+CHOICE = 5
+"""Out of how many tiny cases each is chosen; while there are fewer, more of the small box is listed."""
+
 
 def gather(bench: Bench, evidence: Evidence) -> None:
     """Judge a few tiny cases that show as many awkward settings as they can."""
-    waiting = [case for case in (*bench.box, *bench.drawn, *Box(bench.cls).spread(3 * bench.budget["box"])) if _tiny(case)]
+    waiting = [case for case in (*bench.box, *bench.drawn) if _tiny(case)]
+    if len(waiting) < CHOICE * bench.budget[KIND]:
+        waiting += [case for case in Box(bench.cls).spread(3 * bench.budget["box"]) if _tiny(case)]
     seen: set[str] = set()
     chosen = []
     for _ in range(min(bench.budget[KIND], len(waiting))):
