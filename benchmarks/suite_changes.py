@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "derivations" / "cnnframe_derivations"
 BESIDE = ("_derive", "_evaluate", "_numbers", "_rounding")
 JUDGES = (
-    "contract", "exact", "bounded", "symbolic", "proved", "exhaustive", "independent", "kinks", "extremes", "composed", "canaries", "_oracle",
-    "_bench", "_box", "_cases", "_values", "_calls", "_state", "_refusals", "_coverage", "_run", "_verdict", "_twin", "_scalar", "_ring",
+    "contract", "exact", "bounded", "symbolic", "proved", "exhaustive", "independent", "kinks", "extremes", "composed", "curvature", "canaries",
+    "_oracle", "_bench", "_box", "_cases", "_values", "_calls", "_state", "_refusals", "_coverage", "_run", "_verdict", "_twin", "_curved", "_scalar", "_ring",
 )  # fmt: skip
 MODULES = (*BESIDE, *(f"suite/{name}" for name in JUDGES))
 
