@@ -73,11 +73,17 @@ class RunError(CnnframeError, OSError):
     """A run's folder that cannot be written or is taken."""
 
 
+MANY = 24
+"""More names than that are not listed in a message."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message about an unknown name: the nearest known one, else all of them."""
+    """Return the end of a message about an unknown name: the nearest known one, else all of them, or how many there are."""
     names = sorted(known)
     folded = {known_name.casefold(): known_name for known_name in reversed(names)}
     close = difflib.get_close_matches(name.casefold(), folded, n=1)
     if close:
         return f"did you mean {folded[close[0]]!r}?"
+    if len(names) > MANY:
+        return f"known are {len(names)}, from {names[0]} to {names[-1]}"
     return f"known: {', '.join(names)}" if names else "nothing is known"

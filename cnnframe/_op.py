@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import difflib
 import inspect
 from collections.abc import Mapping
 from functools import cached_property
@@ -83,6 +84,10 @@ class Op(abc.ABC):
         taken = list(inspect.signature(cls.backward).parameters)[1:]
         if taken not in (["dy", "saved"], ["dy", "saved", "wanted"]):
             raise DeclarationError(f"{who}.backward takes ({', '.join(taken)}); wanted (dy, saved) or (dy, saved, wanted)")
+        meant = difflib.get_close_matches("backward", [own for own in vars(cls) if not own.startswith("_")], n=1, cutoff=0.85)
+        if cls.backward is Op.backward and meant:
+            # Else the gradient would be made from the formula, and what the author wrote would never be looked at.
+            raise DeclarationError(f"{who} has {meant[0]!r}; a gradient written by hand is called 'backward'")
 
     def __post_init__(self) -> None:
         """Bring the hyperparameters into their canonical form and hold them to their bounds."""
@@ -165,6 +170,9 @@ class Op(abc.ABC):
         used: set[str] = set()
         for axes, _ in [*parsed.values(), *parsed_out.values()]:
             used |= {name for axis in axes if axis.expr is not None for name in axis.expr.names()}
+        reals = sorted(name for name in used & hypers.keys() if hypers[name].kind is float)
+        if reals:
+            raise DeclarationError(f"{type(self).__qualname__}: {reals[0]!r} is part of a size in the axes, and so must be an int; it is declared float")
         known |= {name: getattr(self, name) for name in sorted(used) if isinstance(getattr(type(self), name, None), property)}
         dims = getattr(self, "dims", 2)
         scalars = frozenset(known)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -95,8 +97,8 @@ class Registry(Mapping[str, Any]):
         try:
             return self._entries[name]
         except KeyError:
-            skipped = "".join(f"; {plugin}" for plugin in self._skipped)
-            raise UnknownNameError(f"nothing is registered as {name!r}; {nearest(str(name), self._entries)}{skipped}") from None
+            skipped = "".join(f"{plugin}; " for plugin in self._skipped)
+            raise UnknownNameError(f"nothing is registered as {name!r}; {skipped}{nearest(str(name), self._entries)}; cnnframe list shows all") from None
 
     def operations(self) -> dict[str, type[Op]]:
         """All but optimizers and kernels."""
@@ -217,11 +219,17 @@ def _check_hooks(manager: pluggy.PluginManager, origins: Mapping[int, tuple[str,
 
 def _offered(call: Any, kind: str, where: str) -> list[Any]:
     try:
-        return list(call.function())
+        offered = call.function()
+        if not isinstance(offered, Iterable) or isinstance(offered, str):
+            got = f"the class {offered.__name__}" if isinstance(offered, type) else type(offered).__name__
+            raise PluginError(f"{where}: the hook cnnframe_{kind} must return a list of classes; got {got}")
+        return list(offered)
     except CnnframeError:
         raise
     except (Exception, SystemExit) as error:
-        raise PluginError(f"{where}: the hook cnnframe_{kind} failed: {type(error).__name__}: {error}") from error
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        at = f" ({Path(last.filename).name}, line {last.lineno})"
+        raise PluginError(f"{where}: the hook cnnframe_{kind} failed: {type(error).__name__}: {error}{at}") from error
 
 
 def _admit(entry: Entry, entries: dict[str, Entry]) -> None:

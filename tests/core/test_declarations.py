@@ -36,6 +36,33 @@ def make(base=Layer, **changes):
     return dataclass(frozen=True)(type("Mine", (base,), body))
 
 
+@pytest.mark.parametrize("name", ["backwards", "bakward", "Backward", "backward2"])
+def test_a_gradient_by_hand_under_another_name_is_told(name):
+    """Else it would be made from the formula, and verified, and the author's own would never be looked at."""
+    with pytest.raises(cf.DeclarationError, match=rf"^Mine has '{name}'; a gradient written by hand is called 'backward'$"):
+        make(backward=None, **{name: backward})
+    make(**{name: backward})
+    make(backward=None, forwards=backward, _backwards=backward)
+
+
+def test_a_size_is_made_of_integers():
+    @dataclass(frozen=True)
+    class Narrow(Layer):
+        width: Annotated[float, at_least(1)] = 2.0
+        name = "narrow"
+        inputs: ClassVar = {"x": "n h"}
+        output = "n (h - width + 1)"
+
+        def forward(self, x):
+            return x, None
+
+        def formula(self, at, x):
+            return x[at]
+
+    with pytest.raises(cf.DeclarationError, match=r"'width' is part of a size in the axes, and so must be an int; it is declared float$"):
+        _ = Narrow().declaration
+
+
 def test_a_right_class_is_taken():
     op = make()()
     assert op.declaration.arguments.keys() == {"x", "W"} and op.declaration.differentiable.keys() == {"x", "W"}

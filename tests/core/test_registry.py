@@ -123,12 +123,18 @@ def test_optimizers_and_kernels_are_no_operations():
 def test_without_entry_points_there_is_nothing():
     empty = load(entry_points=False)
     assert len(empty) == 0 and list(empty) == [] and empty.skipped == () and repr(empty) == "Registry()"
-    with pytest.raises(cf.UnknownNameError, match=r"^nothing is registered as 'conv'; nothing is known$"):
+    with pytest.raises(cf.UnknownNameError, match=r"^nothing is registered as 'conv'; nothing is known; cnnframe list shows all$"):
         empty["conv"]
 
 
 @pytest.mark.parametrize(
-    ("name", "end"), [("cnov", r"did you mean 'conv'\?"), ("Conv", r"did you mean 'conv'\?"), ("RELU", r"did you mean 'relu'\?"), ("@", "known: add, ")]
+    ("name", "end"),
+    [
+        ("cnov", r"did you mean 'conv'\?"),
+        ("Conv", r"did you mean 'conv'\?"),
+        ("RELU", r"did you mean 'relu'\?"),
+        ("@", r"known are \d+, from add to \w+; cnnframe list shows all$"),
+    ],
 )
 def test_an_unknown_name_gets_the_nearest_known_one(name, end):
     assert name not in OPS
@@ -256,19 +262,22 @@ def raising(error):
 
 
 def test_a_hook_that_raises_is_named():
-    with pytest.raises(cf.PluginError, match=r"^my_plugin: the hook cnnframe_layers failed: ZeroDivisionError: never$") as caught:
+    with pytest.raises(
+        cf.PluginError, match=r"^my_plugin: the hook cnnframe_layers failed: ZeroDivisionError: never \(test_registry.py, line \d+\)$"
+    ) as caught:
         load(raising(ZeroDivisionError("never")), entry_points=False)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 def test_a_hook_that_exits_is_named():
-    with pytest.raises(cf.PluginError, match=r"^my_plugin: the hook cnnframe_layers failed: SystemExit: 3$"):
+    with pytest.raises(cf.PluginError, match=r"^my_plugin: the hook cnnframe_layers failed: SystemExit: 3 \(test_registry.py, line \d+\)$"):
         load(raising(SystemExit(3)), entry_points=False)
 
 
 def test_a_hook_that_returns_nothing_is_named():
-    with pytest.raises(cf.PluginError, match=r"^my_plugin: the hook cnnframe_layers failed: TypeError: .*NoneType"):
-        load(types.SimpleNamespace(__name__="my_plugin", cnnframe_layers=hookimpl(lambda: None)), entry_points=False)
+    for answer, got in ((None, "NoneType"), (Layer, "the class Layer"), ("mine", "str")):
+        with pytest.raises(cf.PluginError, match=rf"^my_plugin: the hook cnnframe_layers must return a list of classes; got {got}$"):
+            load(types.SimpleNamespace(__name__="my_plugin", cnnframe_layers=hookimpl(lambda answer=answer: answer)), entry_points=False)
 
 
 def test_a_declaration_that_fails_within_a_hook_says_so():
@@ -476,7 +485,7 @@ def test_an_installed_plugin_with_a_misspelt_hook_is_named(site):
 
 def test_an_installed_plugin_whose_hook_raises_is_named(site):
     site.install("fake-bad", {"it": site.module(SOURCE.format(name="mine").replace("return [Mine]", "raise OSError('gone')"))})
-    with pytest.raises(cf.PluginError, match=r"^fake-bad: the hook cnnframe_activations failed: OSError: gone$"):
+    with pytest.raises(cf.PluginError, match=r"^fake-bad: the hook cnnframe_activations failed: OSError: gone \(\w+.py, line \d+\)$"):
         load()
 
 

@@ -180,6 +180,10 @@ def test_the_command_shows_survivors_with_their_lines(monkeypatch, tripled, tmp_
     assert code == 1
     assert f"tripled.py:{made[0].line}  survived: {made[0].id}" in out
     assert f"{made[0].before}  ->  {made[0].after}" in out
+    # What is printed for a list is one, as it stands.
+    proposed = tmp_path / "proposed.toml"
+    proposed.write_text(out[out.index("[[equivalent]]") : out.index(f"\n\n{tripled}: " if f"\n\n{tripled}: " in out else "\n\ntripled: ")])
+    assert [(e.id, e.before, e.after) for e in equivalents(proposed)] == [(made[0].id, made[0].before, made[0].after)]
     listed = written(tmp_path / "list.toml", entry(made[0]))
     code, out, _ = here("audit", tripled, "--equivalent", str(listed), "--json")
     assert (code, json.loads(out)["survived"], len(json.loads(out)["equivalent"])) == (0, [], 1)

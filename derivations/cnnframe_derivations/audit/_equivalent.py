@@ -6,6 +6,7 @@ texts; the id says which, where a text occurs more than once. Lines in ids may h
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,13 @@ class Equivalent:
     def key(self) -> tuple[str, ...]:
         """What does not change when lines move: operation, method, operator, and the texts."""
         return (*key(self.id), self.before, self.after)
+
+
+def entry(identity: str, before: str, after: str) -> str:
+    """The entry for a mutant, as it is written in a list, but for the reason."""
+    # A JSON string is a TOML string.
+    texts = {"id": identity, "before": before, "after": after, "why": "say here why no answer changes"}
+    return "\n".join(["[[equivalent]]", *(f"{name} = {json.dumps(text, ensure_ascii=False)}" for name, text in texts.items())])
 
 
 def key(identity: str) -> tuple[str, ...]:

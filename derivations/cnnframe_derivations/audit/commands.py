@@ -13,7 +13,7 @@ from cnnframe import Op, Registry, UnknownNameError, load
 from cnnframe._errors import nearest
 
 from .._target import target
-from ._equivalent import BUILT_IN, equivalents
+from ._equivalent import BUILT_IN, entry, equivalents
 from ._report import AuditReport
 
 
@@ -97,10 +97,13 @@ def _show(report: AuditReport) -> None:
     console.print(table)
     for outcome in report.of("survived"):
         console.print(Text(f"\n{outcome.where}  survived: {outcome.id} ({outcome.what})\n  {outcome.change}"), soft_wrap=True)
-    for entry in report.stale:
-        console.print(Text(f"\nlisted as equivalent, but there is no such change now: {entry.id}\n  {entry.before}  ->  {entry.after}"), soft_wrap=True)
-    for entry in report.wrong:
-        console.print(Text(f"\nlisted as equivalent, but refuted: {entry.id}\n  {entry.before}  ->  {entry.after}"), soft_wrap=True)
+    for outcome in report.of("survived")[:1]:
+        block = entry(outcome.id, outcome.before, outcome.after)
+        console.print(Text(f"\nA survivor that is no mistake goes, with the reason, into a file for --equivalent:\n\n{block}"), soft_wrap=True)
+    for listed in report.stale:
+        console.print(Text(f"\nlisted as equivalent, but there is no such change now: {listed.id}\n  {listed.before}  ->  {listed.after}"), soft_wrap=True)
+    for listed in report.wrong:
+        console.print(Text(f"\nlisted as equivalent, but refuted: {listed.id}\n  {listed.before}  ->  {listed.after}"), soft_wrap=True)
     killers = ", ".join(f"{count} by {kind}" for kind, count in report.killers().most_common())
     killed, equivalent, survived = (len(report.of(state)) for state in ("killed", "equivalent", "survived"))
     console.print(f"\n{report.name}: {len(report.outcomes)} broken copies, {killed} refuted ({killers}), {equivalent} equivalent, {survived} survived")
