@@ -15,13 +15,15 @@ RUN_STAMP := $(VENV)/.installed-$(VERSION)
 DEV_STAMP := $(VENV)/.installed-dev-$(VERSION)
 WORKERS ?= auto
 
-.PHONY: verify test lint format types ci clean
+.PHONY: verify test setup lint format types ci clean
 
 verify: $(RUN_STAMP)
 	@$(BIN)/cnnframe verify
 
 test: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup
+
+setup: $(DEV_STAMP)
 
 lint: $(DEV_STAMP)
 	@$(BIN)/ruff check .
@@ -47,6 +49,7 @@ $(DEV_STAMP): pyproject.toml
 	$(call install,'.[dev]')
 	@touch $(RUN_STAMP)
 
+# Python compiles what is imported; to compile all that comes with the packages takes as long as to install them.
 # An environment of another Python version is made anew, since its packages are of no use to this one.
 define install
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -55,6 +58,6 @@ define install
 	|| $(PYTHON) -m venv --clear $(VENV)
 @$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --default-pip >/dev/null
 @echo "installing into $(VENV)"
-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable $(1)
+@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable $(1)
 @touch $@
 endef

@@ -88,11 +88,6 @@ def test_the_command_verifies_an_operation_of_the_example(environment):
     assert (report["name"], report["verdict"]) == ("swish", "verified")
 
 
-def test_the_command_verifies_an_operation_without_backward(environment):
-    (report,) = json.loads(environment.cnnframe("verify", "gated", "--json"))["reports"]
-    assert (report["name"], report["verdict"]) == ("gated", "verified")
-
-
 def test_the_promises_of_the_example_hold(environment):
     printed = environment.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
     assert "passed" in printed

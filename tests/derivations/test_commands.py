@@ -67,8 +67,8 @@ def test_verified_operations_exit_with_0_and_a_table():
 
 def test_a_refuted_one_exits_with_1_and_shows_the_case(tmp_path):
     (tmp_path / "mine.py").write_text(WRONG)
-    for name in ("mine:Doubled", "mine.py:Doubled"):
-        code, out, _ = cnnframe("verify", name, cwd=tmp_path)
+    for run, name in ((cnnframe, "mine:Doubled"), (here, "mine.py:Doubled")):
+        code, out, _ = run("verify", name, cwd=tmp_path)
         assert code == 1
         assert "doubled: refuted by exact" in out
         assert "entry (0,) of the gradient of 'x'" in out
@@ -76,19 +76,19 @@ def test_a_refuted_one_exits_with_1_and_shows_the_case(tmp_path):
         (line,) = (line for line in out.splitlines() if line.strip().startswith("replay: "))
         arguments = shlex.split(line.partition("cnnframe ")[2])
         assert arguments[:2] == ["verify", name]
-        code, again, _ = cnnframe(*arguments, cwd=tmp_path)
+        code, again, _ = here(*arguments, cwd=tmp_path)
         assert code == 1
         assert "doubled: refuted by exact" in again
 
 
 def test_json_holds_the_same_verdicts(tmp_path):
     (tmp_path / "mine.py").write_text(WRONG)
-    code, out, _ = cnnframe("verify", "mine:Doubled", "identity", "--json", cwd=tmp_path)
+    code, out, _ = here("verify", "mine.py:Doubled", "identity", "--json", cwd=tmp_path)
     assert code == 1
     reports = json.loads(out)["reports"]
     assert [(r["name"], r["verdict"]) for r in reports] == [("doubled", "refuted"), ("identity", "verified")]
     case = next(e["finding"]["replay"] for e in reports[0]["evidence"] if e["kind"] == "exact")
-    code, out, _ = cnnframe("verify", "mine:Doubled", "--case", case, cwd=tmp_path)
+    code, out, _ = here("verify", "mine.py:Doubled", "--case", case, cwd=tmp_path)
     assert code == 1
     assert "must be 2; got 1" in out or "must be -2; got -1" in out
 

@@ -50,7 +50,7 @@ from cnnframe_derivations.proofs import _kernel
 from cnnframe_derivations.proofs._search import search
 from cnnframe_derivations.proofs._statement import Refused
 
-FINDINGS = paper.findings()
+FINDINGS = paper.said()
 BY_WHERE = {finding.where: finding for finding in FINDINGS}
 PROOFS = [pytest.param(proof, id=f"{finding.where}-{name}") for finding in FINDINGS for name, proof in finding.proofs.items()]
 REFUSALS = {(finding.where, name): refusal for finding in FINDINGS for name, refusal in finding.refusals.items()}
@@ -399,7 +399,7 @@ def test_an_altered_claim_is_refused_by_the_search_and_by_numbers(name):
     claim = ALTERED[name]()
     assert search(claim.theorem, claim.adjoints).live
     with pytest.raises(Refused):
-        proved(name, claim)
+        proved(name, claim).check()
     numbers, arrays, _ = numbers_and_arrays(claim, 2)
     assert any(abs(float(left) - float(right)) > 1e-6 for _, left, right in Values(claim.theorem, numbers, arrays).entries())
 
@@ -407,7 +407,7 @@ def test_an_altered_claim_is_refused_by_the_search_and_by_numbers(name):
 @pytest.mark.parametrize("proof", PROOFS[::7])
 def test_a_true_claim_cannot_be_refuted(proof):
     with pytest.raises(ValueError, match="proved"):
-        refuted("no", proof.claim)
+        refuted("no", proof.claim).check()
 
 
 def test_contradictory_assumptions_prove_nothing():
@@ -418,7 +418,7 @@ def test_contradictory_assumptions_prove_nothing():
     s.assume(n <= m - 1, m <= n - 1)
     x = s.array("x", n)
     with pytest.raises(Refused):
-        proved("anything", s.same(lambda i: x[i], lambda i: 2 * x[i], (n,)))
+        proved("anything", s.same(lambda i: x[i], lambda i: 2 * x[i], (n,))).check()
 
 
 def test_a_formula_that_reads_beyond_an_array_is_refused():
@@ -426,7 +426,7 @@ def test_a_formula_that_reads_beyond_an_array_is_refused():
     n = s.sizes(n=2)
     x = s.array("x", n)
     with pytest.raises(Refused):
-        proved("the next entry is itself", s.same(lambda i: x[i + 1], lambda i: x[i + 1], (n,)))
+        proved("the next entry is itself", s.same(lambda i: x[i + 1], lambda i: x[i + 1], (n,))).check()
 
 
 def test_a_sensitivity_must_have_the_shape_of_what_it_belongs_to():

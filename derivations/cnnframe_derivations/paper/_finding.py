@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -20,24 +21,39 @@ Verdict = Literal["right", "right under a condition", "wrong", "vacuous"]
 
 @dataclass(frozen=True)
 class Proof:
-    """A theorem with the steps that the checker accepts.
+    """A theorem that the checker accepts; the proof is looked for when it is first asked for.
 
     Attributes:
         says: the theorem in words.
         claim: the statement, for all sizes and all real arrays.
-        steps: the proof.
-        points: a point of each of its sums, at the sizes of the claim's example.
     """
 
     says: str
     claim: Claim
-    steps: Sequence[Mapping[str, Any]]
-    points: Sequence[Mapping[str, int]]
 
     @property
     def theorem(self) -> Theorem:
         """The statement alone."""
         return self.claim.theorem
+
+    @cached_property
+    def steps(self) -> Sequence[Mapping[str, Any]]:
+        """The proof.
+
+        Raises:
+            Refused: there is none, or an array is not read within its range.
+        """
+        found = search(self.theorem, self.claim.adjoints)
+        if found.live:
+            raise Refused(f"{self.says}: not proved; left over: {'; '.join(str(t.body) for t in found.live.values())}")
+        _reads_in_range(self.claim)
+        return tuple(found.steps)
+
+    @cached_property
+    def points(self) -> Sequence[Mapping[str, int]]:
+        """A point of each of its sums, at the sizes of the claim's example."""
+        theorem = self.theorem
+        return [_point(theorem, t, self.claim.example) for t in (*theorem.left, *theorem.right)]
 
     def check(self) -> None:
         """Follow the steps, and see that the theorem is about something.
@@ -70,19 +86,53 @@ class Counterexample:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A statement that is false: what a search leaves over, and a counterexample.
+    """A statement that is false; what shows it is worked out when it is first asked for.
 
     Attributes:
         says: the statement in words.
         claim: derived on the left, as printed on the right.
-        left_over: terms of the difference that do not cancel.
-        counterexample: numbers at which the sides differ.
+        numbers: sizes and scalars at which the sides differ.
+        arrays: arrays for which they do.
     """
 
     says: str
     claim: Claim
-    left_over: tuple[Term, ...]
-    counterexample: Counterexample
+    numbers: Mapping[str, Any]
+    arrays: Mapping[str, Any]
+
+    @cached_property
+    def left_over(self) -> tuple[Term, ...]:
+        """Terms of the difference that a search does not cancel.
+
+        Raises:
+            ValueError: a proof was found.
+        """
+        found = search(self.claim.theorem, self.claim.adjoints)
+        if not found.live:
+            raise ValueError(f"{self.says}: proved")
+        return tuple(found.live.values())
+
+    @cached_property
+    def counterexample(self) -> Counterexample:
+        """Numbers at which the sides differ.
+
+        Raises:
+            ValueError: they are equal there.
+        """
+        entries = list(Values(self.claim.theorem, self.numbers, self.arrays).entries())
+        differ = [at for at, left, right in entries if left != right]
+        if not differ:
+            raise ValueError(f"{self.says}: both sides are equal here")
+        derived, printed = ({at: pair[side] for at, *pair in entries} for side in (0, 1))
+        return Counterexample(self.numbers, {name: np.asarray(a) for name, a in self.arrays.items()}, _array(derived), _array(printed), differ[0])
+
+    def check(self) -> None:
+        """See that a search does not prove the statement, and that its two sides differ.
+
+        Raises:
+            ValueError: a proof was found, or the sides are equal.
+        """
+        _ = self.left_over, self.counterexample
 
 
 @dataclass(frozen=True)
@@ -139,6 +189,16 @@ class Finding:
         if not held or (self.verdict == "wrong" and not (wrong and self.corrected)) or (self.verdict == "right") == bool(self.condition):
             raise ValueError(f"{self.where}: nothing holds the verdict {self.verdict!r}")
 
+    def check(self) -> None:
+        """Prove what is said to be proved, and refute what is said to be false.
+
+        Raises:
+            Refused: there is no proof.
+            ValueError: there is one of what is said to be false, or its sides are equal.
+        """
+        for held in (*self.proofs.values(), *self.refusals.values()):
+            held.check()
+
     @property
     def how(self) -> str:
         """By which means the verdict was reached."""
@@ -148,39 +208,13 @@ class Finding:
 
 
 def proved(says: str, claim: Claim) -> Proof:
-    """Look for a proof of a claim and have it checked; every array must be read within its range.
-
-    Raises:
-        Refused: there is none.
-    """
-    theorem = claim.theorem
-    found = search(theorem, claim.adjoints)
-    if found.live:
-        raise Refused(f"{says}: not proved; left over: {'; '.join(str(t.body) for t in found.live.values())}")
-    _reads_in_range(claim)
-    points = [_point(theorem, t, claim.example) for t in (*theorem.left, *theorem.right)]
-    proof = Proof(says, claim, tuple(found.steps), points)
-    proof.check()
-    return proof
+    """A theorem that has to be proved; every array must be read within its range."""
+    return Proof(says, claim)
 
 
 def refuted(says: str, claim: Claim, sizes: Mapping[str, int] | None = None, numbers: Mapping[str, Any] | None = None, **arrays: Any) -> Refusal:
-    """See that a search does not prove a claim, and that its two sides differ for these arrays.
-
-    Raises:
-        ValueError: a proof was found, or the sides are equal.
-    """
-    found = search(claim.theorem, claim.adjoints)
-    if not found.live:
-        raise ValueError(f"{says}: proved")
-    numbers = {**(sizes or claim.example), **(numbers or {})}
-    entries = list(Values(claim.theorem, numbers, arrays).entries())
-    differ = [at for at, left, right in entries if left != right]
-    if not differ:
-        raise ValueError(f"{says}: both sides are equal here")
-    derived, printed = ({at: pair[side] for at, *pair in entries} for side in (0, 1))
-    example = Counterexample(numbers, {name: np.asarray(a) for name, a in arrays.items()}, _array(derived), _array(printed), differ[0])
-    return Refusal(says, claim, tuple(found.live.values()), example)
+    """A claim that a search must not prove, and whose two sides must differ for these arrays."""
+    return Refusal(says, claim, {**(sizes or claim.example), **(numbers or {})}, arrays)
 
 
 def _reads_in_range(claim: Claim) -> None:
