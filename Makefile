@@ -2,6 +2,7 @@
 #
 #   make verify    judge every operation that is installed
 #   make test      run the project's own tests
+#   make test-fast those of the kernels that are generated and compiled, with Numba, which the others do without
 #
 # Each makes .venv when it is missing or older than pyproject.toml. Another Python: make test PYTHON=python3.13
 # With uv the same: `uv run cnnframe verify`, and `uv run --extra dev pytest`.
@@ -13,15 +14,20 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 # The version is part of the stamp's name: another PYTHON makes another environment.
 RUN_STAMP := $(VENV)/.installed-$(VERSION)
 DEV_STAMP := $(VENV)/.installed-dev-$(VERSION)
+FAST_STAMP := $(VENV)/.installed-fast-$(VERSION)
 WORKERS ?= auto
 
-.PHONY: verify test setup lint format types ci clean
+.PHONY: verify test test-fast setup lint format types ci clean
 
 verify: $(RUN_STAMP)
 	@$(BIN)/cnnframe verify
 
 test: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup
+
+test-fast: $(FAST_STAMP)
+	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 tests/plugins/test_fused.py tests/plugins/test_fused_networks.py
+	@$(BIN)/cnnframe verify dense@fused conv@fused conv_linked@fused
 
 setup: $(DEV_STAMP)
 
@@ -48,6 +54,11 @@ $(RUN_STAMP): pyproject.toml
 $(DEV_STAMP): pyproject.toml
 	$(call install,'.[dev]')
 	@touch $(RUN_STAMP)
+
+$(FAST_STAMP): $(DEV_STAMP)
+	$(call install,'.[dev$(comma)fast]')
+
+comma := ,
 
 # Python compiles what is imported; to compile all that comes with the packages takes as long as to install them.
 # An environment of another Python version is made anew, since its packages are of no use to this one.

@@ -1,4 +1,4 @@
-"""The README is run: Python blocks in order as one script, then the lines that call `cnnframe`."""
+"""The README and the pages beside it are run: Python blocks of each in order as one script, then the lines that call `cnnframe`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 README = Path(__file__).parents[1] / "README.md"
+PAGES = [README, *sorted(README.parent.joinpath("docs").glob("*.md"))]
 MAKE = re.compile(r"make \w+")
 
 
@@ -28,7 +29,7 @@ def commands(block: str) -> list[str]:
 
 
 TEXT = README.read_text(encoding="utf-8")
-SESSIONS = [commands(block) for block in blocks(TEXT, "console")]
+SESSIONS = [commands(block) for page in PAGES for block in blocks(page.read_text(encoding="utf-8"), "console")]
 RUN = [session for session in SESSIONS if not all(MAKE.fullmatch(command) for command in session)]
 
 
@@ -52,12 +53,11 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(arguments, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
 
 
-def test_the_blocks_run_in_order(tmp_path):
-    script = tmp_path / "readme.py"
-    script.write_text("\n\n".join(blocks(TEXT, "python")), encoding="utf-8")
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    done = run([sys.executable, str(script)], empty)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_blocks_run_in_order(page, folder):
+    script = folder / "page.py"
+    script.write_text("\n\n".join(blocks(page.read_text(encoding="utf-8"), "python")), encoding="utf-8")
+    done = run([sys.executable, str(script)], folder)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -76,10 +76,11 @@ def test_there_is_something_to_run():
     assert {"make verify", "make test"} <= {command for session in SESSIONS for command in session}
 
 
-def test_links_lead_somewhere():
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT)
-    assert targets
-    assert [target for target in targets if not README.parent.joinpath(target).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not page.parent.joinpath(target).exists()] == []
+    assert targets or page != README
 
 
 def test_it_says_where_the_words_are_explained():
