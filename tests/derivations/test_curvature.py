@@ -12,10 +12,21 @@ import cnnframe as cf
 from cnnframe import _curvature
 from cnnframe._curvature import Route, Routes
 from cnnframe.algebra import first_maximum, indices, total
+from cnnframe_derivations._rounding import Rounding
 from cnnframe_derivations.diagonal import rule
-from cnnframe_derivations.suite import Settings, gather
+from cnnframe_derivations.suite import Settings, _curved, curvature, gather
+from cnnframe_derivations.suite._cases import Case
+from cnnframe_derivations.suite._oracle import Oracle
+from cnnframe_derivations.suite._values import PRECISION
+from cnnframe_derivations.suite._verdict import Evidence, OraclesDisagree, Skip
 
 OPS = cf.load()
+
+
+def a_case(name, given, lattice):
+    """A small case of an operation of the box."""
+    op = OPS.make(name, **given)
+    return Case(op, {**op.declaration.known, "n": 3, "i": 2, "c": 4}, "float64", "C", lattice, 1)
 
 
 @dataclass(frozen=True)
@@ -246,3 +257,51 @@ def test_an_operation_without_a_route_is_skipped_with_the_reason(monkeypatch):
 def test_replaced_forms_stay_apart():
     case = replace(OPS.make("dense", units=3))
     assert rule(case).at(case.sizes({"x": (2, 3), "W": (3, 3)}))["x"].factor == 1.0
+
+
+def test_integers_leave_no_room_and_other_numbers_some():
+    """Where all is made of integers that the element type holds, the bound is 0, in a loss as in a layer."""
+    for name, given in (("squared_error", {}), ("dense", {"units": 2})):
+        exact = _curved.curved(oracle := Oracle(a_case(name, given, "small")), {n: np.abs(v) for n, v in oracle.cotangents.items()})
+        assert all((truth.bound == 0).all() for truth in exact.values())
+        rounded = _curved.curved(oracle := Oracle(a_case("softmax_cross_entropy", {}, "real")), oracle.cotangents)
+        assert all((truth.bound > 0).all() for truth in rounded.values())
+
+
+def test_an_output_that_does_not_depend_adds_no_room():
+    one = _curved._bound(np.ones((1, 1)), np.array([[0.3]]), np.zeros((1, 1)), "float64")
+    two = _curved._bound(np.ones((2, 1)), np.array([[0.3], [0.0]]), np.zeros((2, 1)), "float64")
+    assert one == two > 0
+
+
+def test_derivatives_one_by_one_must_add_up_to_the_gradient():
+    oracle = Oracle(a_case("dense", {"units": 2}, "real"))
+    rounder = Rounding(PRECISION["float64"])
+    evaluation = _curved._evaluation(oracle.case.structure)
+    slopes = evaluation.backward(rounder, evaluation.forward(rounder, oracle.arrays), {})
+    _curved._agree(oracle, slopes)
+    for key, slope in slopes.items():
+        with pytest.raises(OraclesDisagree, match=f"by {key[1]!r} one by one"):
+            _curved._agree(oracle, {**slopes, key: replace(slope, value=slope.value * (1 + 1e-6))})
+
+
+def test_where_nothing_has_a_gradient_there_is_nothing_to_propagate_to():
+    @dataclass(frozen=True)
+    class Given(cf.Layer):
+        name = "given"
+        inputs = {}
+        constants = {"c": "n i"}
+        output = "n i"
+
+        def forward(self, c):
+            return 2 * c, None
+
+        def backward(self, dy, saved):
+            return {}
+
+        def formula(self, at, c):
+            return 2 * c[at]
+
+    op = Given()
+    with pytest.raises(Skip, match="nothing to propagate to"):
+        curvature.check(Oracle(Case(op, {"n": 2, "i": 2}, "float64", "C", "small", 1)), Evidence("curvature"))

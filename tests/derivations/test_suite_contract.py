@@ -17,6 +17,8 @@ from suite_parts import (
     Settled,
     Total,
     broken,
+    careless,
+    case,
     check,
     count_up,
     first_gradient,
@@ -29,11 +31,13 @@ from cnnframe import Layer
 from cnnframe._hyper import hyperparameters
 from cnnframe.algebra import indices, total
 from cnnframe_derivations import Settings
-from cnnframe_derivations.suite import gather
+from cnnframe_derivations.suite import contract, gather
 from cnnframe_derivations.suite._bench import BUDGETS
+from cnnframe_derivations.suite._calls import Subject
+from cnnframe_derivations.suite._oracle import Oracle, Truth
 from cnnframe_derivations.suite._refusals import _bad_values, check_refusals
 from cnnframe_derivations.suite._run import KINDS
-from cnnframe_derivations.suite._verdict import Evidence
+from cnnframe_derivations.suite._verdict import Evidence, Refutation
 
 
 def test_values_out_of_bounds_are_tried_at_every_end():
@@ -331,3 +335,13 @@ def whole_sum(x):
 def test_promises_that_hold_are_no_refutation():
     both = broken(keeps_digits=("x", "y"), batch_apart=True)
     assert "batch entries apart" in check(KINDS["contract"], both, {"n": 4}).compared
+
+
+def test_what_is_not_a_number_agrees_with_the_like_alone():
+    oracle = Oracle(case(careless(), {"n": 2}))
+    subject, nowhere = Subject("contract", oracle), Truth(np.zeros(2), np.zeros(2))
+    nan, numbers = np.array([np.nan, 1.0]), np.array([2.0, 1.0])
+    contract._agree(subject, {"x": nan}, {"x": nan.copy()}, {"x": nowhere}, "the gradient of")
+    for got, wanted in ((numbers, nan), (nan, numbers)):
+        with pytest.raises(Refutation):
+            contract._agree(subject, {"x": got}, {"x": wanted}, {"x": nowhere}, "the gradient of")

@@ -71,10 +71,10 @@ def test_what_is_not_a_number_must_not_vanish():
         extremes.not_finite(Oracle(case(branching(), lattice="real")), Evidence("extremes"))
 
 
-def swept(f, df, expr, *values):
+def swept(f, df, expr, *values, **promises):
     """What the exhaustive evidence says at some float32 numbers."""
     numbers = np.array(values, dtype=np.float32)
-    return exhaustive._run(pointwise("swept", f, df, expr)(), iter([numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]]))
+    return exhaustive._run(pointwise("swept", f, df, expr, **promises)(), iter([numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]]))
 
 
 def test_single_numbers_are_judged_with_the_largest_error_and_where_it_is():
@@ -227,7 +227,17 @@ def test_code_may_be_off_by_a_few_units_at_infinity():
     one_or_none = lambda x: step(x).astype(x.dtype)  # noqa: E731 # as above
     assert swept(one_or_none, np.zeros_like, lambda x: when(x > 0, 1, 0), math.inf, 1.0, -1.0, -math.inf)["inputs"] == 4
     with pytest.raises(Refutation, match="at x = inf"):
-        swept(near_one(40), lambda x: 1 - np.tanh(x) ** 2, tanh, math.inf, 1.0, -1.0, -math.inf)
+        swept(near_one(20), lambda x: 1 - np.tanh(x) ** 2, tanh, math.inf, 1.0, -1.0, -math.inf)
+
+
+def test_where_the_formula_has_no_limit_at_infinity_none_is_promised():
+    def value(x):
+        return x * np.tanh(x) - x
+
+    def slope(x):
+        return np.tanh(x) + x * (1 - np.tanh(x) ** 2) - 1
+
+    assert swept(value, slope, lambda x: x * tanh(x) - x, math.inf, 1.0, -1.0, 0.5, full_range=True)["inputs"] == 4
 
 
 def test_what_fits_is_judged_where_something_else_does_not():

@@ -29,9 +29,9 @@ from cnnframe.algebra import tanh, when
 from cnnframe_derivations import Settings
 from cnnframe_derivations.suite import exact, gather
 from cnnframe_derivations.suite._bench import BUDGETS, Bench
-from cnnframe_derivations.suite._oracle import Oracle
+from cnnframe_derivations.suite._oracle import Oracle, Truth
 from cnnframe_derivations.suite._run import KINDS
-from cnnframe_derivations.suite._verdict import Evidence, Refutation, Skip
+from cnnframe_derivations.suite._verdict import Evidence, OraclesDisagree, Refutation, Skip
 
 
 @pytest.mark.parametrize("kind", ["independent", "exact", "bounded", "symbolic", "composed", "extremes", "kinks"])
@@ -241,3 +241,14 @@ def test_uses_in_a_network_are_of_the_arrays_their_doubles_and_their_negatives()
     assert ratios == {1.0, -1.0, 2.0}
     loss = Oracle(case(OPS.make("squared_error"), {"n": 2, "c": 2}))
     assert all(np.all(value == 1) for value in composed._use(loss.case, "use", rng, loss).cotangents.values())
+
+
+def test_a_second_opinion_is_as_near_as_the_value_is_large():
+    """Difference quotients confirm a large derivative within the rounding of a float, and refuse one that is a millionth off."""
+    cube = pointwise("cube", lambda x: x**3, lambda x: 3 * x**2, lambda x: x**3)
+    oracle = Oracle(case(cube(), {ELLIPSIS: (1,)}, lattice="real"))
+    oracle = Oracle.at(oracle.case, {"x": np.array([1.1e6])}, oracle.cotangents)
+    truth = oracle.gradients["x"]
+    assert "confirms" in exact.confirm(oracle, "x", (0,), truth)
+    with pytest.raises(OraclesDisagree):
+        exact.confirm(oracle, "x", (0,), Truth(truth.value * (1 + 1e-6), truth.bound))

@@ -66,6 +66,21 @@ def test_scalars_compute_as_numbers_do(number, values):
     assert not ring.vanishes((found - function(x, y) + x / 1000).terms)
 
 
+def test_a_symbol_that_is_not_0_counts_as_true():
+    _, x, y = pair(1.0, -2.0)
+    assert bool(x) and bool(y) and bool(x + x)
+
+
+@pytest.mark.parametrize("values", [(0.75, 1.25), (2.5, 3.0)])
+def test_a_logarithm_of_a_sum_has_the_sums_value(values):
+    ring, x, y = pair(*values)
+    for sign in (1, -1):
+        whole = sign * (6 * x + 4 * y)
+        found = np.log(sign * whole)
+        assert ring.value(found.terms) == pytest.approx(np.log(6 * values[0] + 4 * values[1]), rel=1e-12)
+        assert ring.value(np.log(sign * (-6 * x * (-1) * sign)).terms) == pytest.approx(np.log(6 * values[0]), rel=1e-12)
+
+
 def test_functions_of_floats_alone_take_symbols():
     from scipy import special
 

@@ -22,7 +22,7 @@ from cnnframe_derivations import derive
 from cnnframe_derivations._evaluate import Evaluation
 from cnnframe_derivations.suite._cases import DTYPES
 from cnnframe_derivations.suite._oracle import Oracle
-from cnnframe_derivations.suite._values import EXTREMES, FINE, LINE, PRECISION, exact_amplitude, fill, fraction_bits, magnitude
+from cnnframe_derivations.suite._values import EXTREMES, FINE, LINE, PRECISION, _most, exact_amplitude, fill, fraction_bits, magnitude
 
 
 def drawn(rule, amplitude=3, shape=(50, 8), seed=0):
@@ -236,3 +236,7 @@ def test_fewer_numbers_of_the_line_are_some_of_them():
 def test_draws_from_the_unit_interval_have_six_binary_places():
     dropout = OPS.make("dropout", rate=0.5)
     assert fraction_bits(Evaluation(derive(dropout), dropout, {**dropout.declaration.known, ELLIPSIS: (4,)})) == 6
+
+
+def test_binary_places_of_a_sum_are_the_most_of_its_parts():
+    assert (_most([]), _most([0, 0]), _most([0, 3, 2]), _most([0, None])) == (0, 0, 3, None)
