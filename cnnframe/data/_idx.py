@@ -152,4 +152,4 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
         raise DataError(f"{path}: IDX holds 8 to 32 bit integers (8 bit without sign) and floats with 1 to {_AXES} axes; got {values.dtype} {values.shape}")
     head = bytes([0, 0, code, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
     data = head + values.astype(_TYPES[code]).tobytes()
-    write_whole(Path(path), gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data)
+    write_whole(Path(path), gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data, DataError)

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import _inputs, _wiring
+from .. import __version__, _inputs, _wiring
 from .._errors import CnnframeError, ExportError, MissingPackageError, UnknownNameError, nearest
+from .._files import write_whole
 from .._graph import Graph
 from .._op import Loss, Op, Regularizer
 from .._parameters import Parameters
 from .._registry import Registry
-from ..training._files import write_whole
 from . import _check, _model
 from ._builder import OPSET
 
@@ -56,6 +56,7 @@ def onnx(
     replacements: Mapping[str, Op] | None = None,
     constants: Mapping[str, Any] | None = None,
     examples: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> Exported:
     """Write what a network predicts as an ONNX file of operator set 18, and return what was written.
 
@@ -72,6 +73,8 @@ def onnx(
         replacements: operations by node for evaluation, as `Graph.for_evaluation` takes them.
         constants: graph inputs without a batch axis that the file will hold, such as {"batch_norm1.mean": mean}; others stay inputs.
         examples: arrays by graph input to compare at; normal random numbers if left out.
+        metadata: what the file says about itself besides (ONNX's `metadata_props`), such as how its input is prepared; the version of
+            cnnframe is among it.
 
     Raises:
         MissingPackageError: onnx is not installed.
@@ -89,7 +92,7 @@ def onnx(
     held = _constants(evaluated, constants or {}, parameters.dtype)
     asked = (outputs,) if isinstance(outputs, str) else outputs
     names = list(dict.fromkeys(_wiring.key(name, evaluated.wires) for name in asked or (evaluated.output,)))
-    data, compared, worst, inputs = _proved(evaluated, parameters, held, names, _given(graph, evaluated, examples))
+    data, compared, worst, inputs = _proved(evaluated, parameters, held, names, _given(graph, evaluated, examples), _texts(metadata))
     write_whole(target, data)
     axes = evaluated.axes
     return Exported(target, OPSET, len(data), {name: axes[name] for name in inputs}, {name: axes[name] for name in names}, compared, worst)
@@ -118,7 +121,7 @@ def _reason(cls: type[Op]) -> str:
 
 
 def _proved(
-    graph: Graph, parameters: Parameters, held: Mapping[str, Any], names: Sequence[str], given: Mapping[str, Any] | None
+    graph: Graph, parameters: Parameters, held: Mapping[str, Any], names: Sequence[str], given: Mapping[str, Any] | None, metadata: Mapping[str, str]
 ) -> tuple[bytes, tuple[str, ...], float, list[str]]:
     """The bytes of the file, what ran it, and how far it was off."""
     import onnx as package
@@ -127,7 +130,7 @@ def _proved(
     wide_parameters = parameters if doubles else Parameters(parameters.layout, parameters.vector.astype(np.float64))
     builder, inputs = _model.build(graph, parameters, held, names, parameters.dtype)
     wide, _ = _model.build(graph, wide_parameters, held, names, np.dtype(np.float64))
-    data, wide_data = _serialised(builder, graph, inputs, names), _serialised(wide, graph, inputs, names)
+    data, wide_data = (_serialised(each, graph, inputs, names, metadata) for each in (builder, wide))
     drawn = [_check.examples(graph, inputs, batch, parameters.dtype) for batch in _check.BATCHES] if given is None else [given]
     for each in drawn:
         _inputs.check_names(graph, [name for name in each if name in graph.inputs], inputs)
@@ -152,13 +155,14 @@ def _proved(
     return data, tuple(compared), worst, inputs
 
 
-def _serialised(builder: Any, graph: Graph, inputs: Sequence[str], names: Sequence[str]) -> bytes:
+def _serialised(builder: Any, graph: Graph, inputs: Sequence[str], names: Sequence[str], metadata: Mapping[str, str]) -> bytes:
     import onnx as package
 
     if sum(array.nbytes for array in builder.stored.values()) > LARGEST:
         raise ExportError(f"the arrays are larger than the {LARGEST} bytes that a file of ONNX holds")
     try:
         model = _model.proto(builder, graph, inputs, names)
+        package.helper.set_model_props(model, dict(metadata))
         package.checker.check_model(model, full_check=True)
         data: bytes = model.SerializeToString(deterministic=True)
     except ExportError:
@@ -166,6 +170,15 @@ def _serialised(builder: Any, graph: Graph, inputs: Sequence[str], names: Sequen
     except Exception as failure:
         raise ExportError(f"ONNX's checker refuses what would be written: {failure}; nothing was written") from failure
     return data
+
+
+def _texts(given: Any) -> dict[str, str]:
+    """The metadata, with the version of cnnframe."""
+    _inputs.want(given, (Mapping, type(None)), "export: metadata", "a mapping of names to texts", ExportError)
+    for name, text in (given or {}).items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise ExportError(f"export: metadata must be texts by name; got {name!r}: {text!r:.60}")
+    return {"cnnframe": __version__, **(given or {})}
 
 
 def _require() -> None:

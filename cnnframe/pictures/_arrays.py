@@ -119,14 +119,17 @@ def _row(axes: Any, name: str, array: Array, top: float) -> None:
 
 
 def _bars(axes: Any, bars: Array, name: str, labels: list[str] | None) -> None:
-    best, bottom = int(bars.argmax()), min(0.0, float(bars.min()))
-    axes.bar(range(len(bars)), bars - bottom, bottom=bottom, color=["#1f6feb" if unit == best else "#c9d1d9" for unit in range(len(bars))])
+    best = int(bars.argmax())
+    axes.bar(range(len(bars)), bars, color=["#1f6feb" if unit == best else "#c9d1d9" for unit in range(len(bars))])
+    # From 0, which is not the bottom where scores are negative.
+    axes.axhline(0, color=FAINT, linewidth=0.8)
     axes.set_xticks(range(len(bars)), labels or [str(unit) for unit in range(len(bars))])
     axes.set_ylabel(name, fontsize=8, color=INK)
     axes.tick_params(labelsize=8, colors=INK, length=0)
-    for side in ("top", "right", "left"):
+    # A winning score near 0 is a bar that is hardly seen.
+    axes.get_xticklabels()[best].set(color="#1f6feb", fontweight="bold")
+    for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(FAINT)
 
 
 def nodes_of_maps(graph: Graph) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .._errors import RunError
 from ..training import Epoch
-from ._style import COLOURS, FAINT, INK, by_epoch, figure, plain
+from ._style import COLOURS, INK, by_epoch, figure, in_steps, plain
 
 
 def curves(epochs: Sequence[Epoch], title: str = "", best: int | None = None) -> Any:
@@ -29,7 +29,8 @@ def curves(epochs: Sequence[Epoch], title: str = "", best: int | None = None) ->
         panels[0].plot(numbers, tests, color=COLOURS[1], linewidth=1.8, marker=marker, label="held out, after the epoch")
     panels[0].set_ylabel("mean loss", color=INK, fontsize=10)
     panels[0].set_ylim(bottom=0)
-    panels[0].legend(frameon=False, fontsize=9)
+    # Above the panel, where no line runs.
+    panels[0].legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2, labelcolor=INK)
     if with_errors:
         plain(panels[1])
         percent = [100 * float(error or 0) for error in errors]
@@ -39,7 +40,7 @@ def curves(epochs: Sequence[Epoch], title: str = "", best: int | None = None) ->
         if best is not None:
             error = percent[numbers.index(best)]
             panels[1].plot([best], [error], "o", color=INK, markersize=5, clip_on=False, zorder=3)
-            panels[1].text(0.98, 0.97, f"best: {error:.2f} % after epoch {best}", ha="right", va="top", fontsize=9, color=INK, transform=panels[1].transAxes)
+            panels[1].set_title(f"best: {error:.2f} % after epoch {best}", fontsize=9, color=INK, loc="right")
     for axes in panels:
         by_epoch(axes, numbers[-1])
     return made
@@ -65,7 +66,7 @@ def norms(epochs: Sequence[Epoch], title: str = "") -> Any:
         style = "-" if place < len(COLOURS) else "--"
         axes.plot(numbers, values, style, color=colour, linewidth=1.6, marker="o" if len(numbers) == 1 else "", label=layer)
         ends.append(values[-1])
-    axes.set_yscale("log")
+    in_steps(axes, [norm for epoch in epochs for norm in epoch.gradient_norms.values()])
     axes.set_ylabel("2-norm of the gradient, mean over steps", color=INK, fontsize=10)
     by_epoch(axes, numbers[-1])
     # In the order in which the lines end, so that the eye goes straight across.
@@ -74,7 +75,6 @@ def norms(epochs: Sequence[Epoch], title: str = "") -> Any:
     found = [handles[place] for place in order], [names[place] for place in order]
     axes.legend(*found, frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), labelcolor=INK)
     axes.grid(visible=True, which="major", axis="y", color="#e6e8eb")
-    axes.tick_params(which="minor", colors=FAINT)
     return made
 
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .._errors import CnnframeError, RunError
+from .._files import write_whole
 from .._graph import Graph
 from .._op import Array
 from .._parameters import Layout, Parameters
-from ._files import write_whole
 from ._history import Best, Epoch, History, Part, State
 from ._settings import differences, environment, settings
 from ._tree import check_like, pack, unpack

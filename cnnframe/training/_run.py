@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .._errors import RunError
+from .._files import remove_leftovers, write_whole
 from ._checkpoint import Checkpoint
-from ._files import remove_leftovers, write_whole
 from ._history import History
+from ._lock import NAME, held, is_held
 
 if TYPE_CHECKING:
     from .._registry import Registry
     from ._trainer import Trainer
 
 CHECKPOINT: Final = "checkpoint.safetensors"
+_NAMED: Final = 3
+"""Files that a message names."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,7 @@ class RunFolder:
             if path is not None:
                 folder = Path(path)
                 folder.mkdir(parents=True, exist_ok=True)
-                if any(folder.iterdir()):
-                    raise RunError(f"run folder {folder} holds another run already; choose a new name, remove it, or go on with it (--resume {folder})")
+                _refuse_taken(folder)
                 return cls(folder)
             Path(base).mkdir(parents=True, exist_ok=True)
             number = 1
@@ -68,8 +71,18 @@ class RunFolder:
         if not folder.joinpath(CHECKPOINT).is_file():
             reason = f"there is no {CHECKPOINT} in it" if folder.is_dir() else "there is no such folder"
             raise RunError(f"{folder} is not the folder of a run: {reason}; train one with `cnnframe train`")
-        remove_leftovers(folder)
+        if not is_held(folder):
+            # Of a process that was killed; what one that lives writes is not there yet.
+            remove_leftovers(folder)
         return cls(folder)
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keep other processes from training in this folder, until the block or the process ends.
+
+        Raises:
+            RunError: another process has it; the message says which.
+        """
+        return held(self.path)
 
     @property
     def checkpoint(self) -> Path:
@@ -106,3 +119,17 @@ class RunFolder:
             RunError: the checkpoint is missing, damaged, or something else.
         """
         return Checkpoint.read(self.checkpoint, registry)
+
+
+def _refuse_taken(folder: Path) -> None:
+    """Refuse a folder that holds anything.
+
+    Raises:
+        RunError: it does; the message says whether that is a run.
+    """
+    there = sorted(path.name for path in folder.iterdir() if path.name != NAME)
+    if CHECKPOINT in there:
+        raise RunError(f"run folder {folder} holds another run already; choose a new name, remove it, or go on with it (--resume {folder})")
+    if there:
+        named = ", ".join(there[:_NAMED]) + (f" and {len(there) - _NAMED:,} more" if len(there) > _NAMED else "")
+        raise RunError(f"run folder {folder} is not empty, and what is there is no run: {named}; choose a new name")

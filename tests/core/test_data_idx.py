@@ -235,3 +235,16 @@ def test_mnist():
     assert np.bincount(parts.train_labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(parts.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert all(np.array_equal(one, two) for one, two in zip(parts, data.idx_folder(), strict=True))
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+    data.write_idx(tmp_path / "a", IMAGES)
+    before = (tmp_path / "a").read_bytes()
+
+    def full(_handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(cf.DataError, match="a cannot be written: No space left on device; the one before is kept; make room"):
+        data.write_idx(tmp_path / "a", IMAGES[:1])
+    assert [path.name for path in tmp_path.iterdir()] == ["a"] and (tmp_path / "a").read_bytes() == before

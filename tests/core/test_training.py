@@ -217,11 +217,11 @@ def test_run_folders_are_numbered(tmp_path):
 
 
 def test_a_taken_run_folder_is_refused(tmp_path):
-    (tmp_path / "history.json").write_text("{}")
+    (tmp_path / "checkpoint.safetensors").write_text("{}")
     with pytest.raises(cf.RunError, match="holds another run already; choose a new name"):
         cf.RunFolder.create("net", tmp_path)
     with pytest.raises(cf.RunError, match="cannot be made"):
-        cf.RunFolder.create("net", tmp_path / "history.json")
+        cf.RunFolder.create("net", tmp_path / "checkpoint.safetensors")
 
 
 def test_rates_by_table_and_by_steps():
