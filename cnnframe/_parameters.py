@@ -231,7 +231,7 @@ class Parameters(Mapping[str, Array]):
             if not found and default is not None:
                 found = [default]
             if not found:
-                raise UnknownNameError(f"rates: nothing is given for {name!r}; add it, its layer {slot.nodes[0]!r}, or a default")
+                raise UnknownNameError(f"rates: nothing is given for {name!r}; add it, or its layer {slot.nodes[0]!r}")
             if any(not np.array_equal(_rate(rate, repr(name)), found[0]) for rate in found):
                 raise UnknownNameError(f"rates: {name!r} is shared by {', '.join(slot.nodes)}, which have different rates; give one for {name!r}")
             rate = _rate(found[0], repr(name))

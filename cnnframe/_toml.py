@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _GRAPH: Final = ("format", "output", "inputs", "nodes", "penalties")
 _NODE: Final = ("op", "inputs", "parameters", "hyperparameters", "none")
+_USUAL: Final = _NODE[:3]
+"""Those keys of a node's table that are not rare."""
 _LONGEST: Final = 16 * 2**20
 """Bytes that are read of a file; no network that a person describes comes near."""
 
@@ -202,8 +204,8 @@ def _parsed(text: str, who: str) -> dict[str, Any]:
         raise GraphError(f"{who} is no graph: it nests deeper than can be read") from None
 
 
-def from_tables(tables: Mapping[str, Any], registry: Registry) -> Graph:
-    """Rebuild a graph from the tables that `to_tables` makes, or that a person wrote.
+def from_tables(tables: Mapping[str, Any], registry: Registry, within: str = "") -> Graph:
+    """Rebuild a graph from the tables that `to_tables` makes, or that a person wrote; `within` is the table of a larger document that holds them.
 
     Raises:
         GraphError: something is missing or of the wrong kind; the message names table and key.
@@ -211,22 +213,22 @@ def from_tables(tables: Mapping[str, Any], registry: Registry) -> Graph:
     """
     from ._graph import Graph, Node, Penalty
 
-    where = "a stored graph"
+    where, prefix = (f"[{within}]", f"{within}.") if within else ("a stored graph", "")
     _known(tables, _GRAPH, where)
     if tables.get("format") != _stored.FORMAT or isinstance(tables["format"], bool):
         came = f"format = {tables['format']!r}" if "format" in tables else f"no key 'format', but {', '.join(map(str, tables)) or 'nothing'}"
         raise GraphError(f"{where} begins with format = {_stored.FORMAT}; got {came}")
-    inputs = _texts(_entry(tables, "inputs", dict, where), "[inputs]")
+    inputs = _texts(_entry(tables, "inputs", dict, where, wanted='a table of names with their axes, such as x = "n 1 16 16"'), f"[{prefix}inputs]")
     listed: list[Node] = []
-    for name, table in _entry(tables, "nodes", dict, where).items():
-        at = f"[nodes.{name}]"
+    for name, table in _entry(tables, "nodes", dict, where, wanted=f"a table for each node, such as [{prefix}nodes.conv1]").items():
+        at = f"[{prefix}nodes.{name}]"
         op = _made(table, registry, at)
-        sources = _texts(_entry(table, "inputs", dict, at), f"{at} key 'inputs'")
+        sources = _texts(_entry(table, "inputs", dict, at, wanted='a table such as {x = "conv1"}'), f"{at} key 'inputs'")
         arrays = _texts(_entry(table, "parameters", dict, at, {}), f"{at} key 'parameters'")
         listed.append(_under(at, Node, name, op, sources, arrays))
     penalties: list[Penalty] = []
     for number, table in enumerate(_entry(tables, "penalties", list, where, []), 1):
-        at = f"[[penalties]] number {number}"
+        at = f"[[{prefix}penalties]] number {number}"
         regularizer = _made(table, registry, at)
         if "inputs" in table:
             raise GraphError(f"{at}: a penalty has no key 'inputs'; name the arrays that it is for as parameters")
@@ -239,12 +241,12 @@ _MISSING: Final = object()
 _KINDS: Final[dict[type, str]] = {dict: "a table", list: "a list", str: "a string"}
 
 
-def _entry(table: Mapping[str, Any], key: str, kind: type, where: str, default: Any = _MISSING) -> Any:
+def _entry(table: Mapping[str, Any], key: str, kind: type, where: str, default: Any = _MISSING, wanted: str = "") -> Any:
     value = table.get(key, default)
     if value is _MISSING:
-        raise GraphError(f"{where} lacks the key {key!r}, which is {_KINDS[kind]}")
+        raise GraphError(f"{where} lacks the key {key!r}, which is {wanted or _KINDS[kind]}")
     if value is not default and not isinstance(value, kind):
-        raise GraphError(f"{where} key {key!r} must be {_KINDS[kind]}; got {value!r:.80}")
+        raise GraphError(f"{where} key {key!r} must be {wanted or _KINDS[kind]}; got {value!r:.80}")
     return value
 
 
@@ -278,7 +280,7 @@ def _made(table: Any, registry: Registry, where: str) -> Any:
     known = hyperparameters(registry[name])
     for key in given:
         if key not in known:
-            words = [*known, *(() if key in held else _NODE)]
+            words = [*known, *(() if key in held else _USUAL)]
             raise UnknownNameError(f"{where}: {name} has no hyperparameter {key!r}; {nearest(key, words)}")
     return _under(where, _stored.make, name, given, registry)
 

@@ -38,13 +38,13 @@ def download_mnist(folder: str | os.PathLike[str], mirrors: Sequence[str] = MIRR
     listed = [mirrors] if isinstance(mirrors, str) else list(mirrors)
     for mirror in listed:
         if not isinstance(mirror, str) or urlsplit(mirror).scheme not in ("http", "https"):
-            raise DataError(f"download_mnist: a mirror is an address that begins with http:// or https://; got {mirror!r}")
+            raise DataError(f"a mirror is an address that begins with http:// or https://; got {mirror!r}")
     if not listed:
-        raise DataError("download_mnist: no mirror is named")
+        raise DataError("no mirror is named")
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"download_mnist: the folder {place} cannot be made: {error.strerror}") from None
+        raise DataError(f"the folder {place} cannot be made: {error.strerror}") from None
     for part in PARTS:
         if not any(_is_right(candidate, part) for candidate in (place / part.name, place / f"{part.name}.gz")):
             _get(part, place, listed, on_progress)
@@ -80,7 +80,7 @@ def _get(part: Part, folder: Path, mirrors: Sequence[str], on_progress: Progress
                 return
             partial.unlink(missing_ok=True)
             answers.append(f"{address}: what came is not MNIST's {part.name}")
-    raise DataError(f"download_mnist: {name} could not be had; " + "; ".join(answers))
+    raise DataError(f"{name} could not be had; " + "; ".join(answers))
 
 
 def _settle(partial: Path, target: Path) -> None:

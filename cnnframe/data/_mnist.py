@@ -16,6 +16,8 @@ from ._split import Split
 
 VARIABLE: Final = "CNNFRAME_DATA"
 """The environment variable that names the folder of the data."""
+GET: Final = "get MNIST by the command `cnnframe download FOLDER`, or by data.download_mnist"
+"""What to do where it is not there, at a terminal and in a script."""
 
 
 class Part(NamedTuple):
@@ -80,9 +82,9 @@ def data_folder(folder: str | os.PathLike[str] | None = None) -> Path:
     """
     named = folder if folder is not None else os.environ.get(VARIABLE)
     if not named:
-        raise DataError(f"no folder of data is named; give one, or set {VARIABLE}; data.download_mnist gets MNIST")
+        raise DataError(f"no folder of data is named; give one, or set {VARIABLE}; {GET}")
     if not Path(named).is_dir():
-        raise DataError(f"the folder of data {named} is not there; data.download_mnist gets MNIST")
+        raise DataError(f"the folder of data {named} is not there; {GET}")
     return Path(named)
 
 
@@ -105,7 +107,7 @@ def _file(folder: Path, name: str) -> Path:
     for candidate in [*names, *(f"{each}.gz" for each in names)]:
         if (folder / candidate).is_file():
             return folder / candidate
-    raise DataError(f"{folder} has no {name}, gzipped or not; MNIST has four such files; data.download_mnist gets them")
+    raise DataError(f"{folder} has no {name}, gzipped or not; MNIST has four such files; {GET}")
 
 
 def _pair(images: NDArray[np.uint8], labels: NDArray[np.uint8], path: Path, classes: int | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -52,16 +52,36 @@ def read_picture(path: str | os.PathLike[str], side: int = 28, *, invert: bool =
     Raises:
         DataError: as for `read_pictures`.
     """
+    light = brightness(path)
+    ink = 1 - light if invert else light
+    wrong = fault(ink) if centre or not (ink > _INK).any() else ""
+    if wrong:
+        raise DataError(f"{path} {wrong}; is the ink {'light' if invert else 'dark'}? then read it with invert={not invert}")
+    return centred(ink, side) if centre else np.rint(_resized(ink, side, side) * 255).astype(np.uint8)
+
+
+def brightness(path: str | os.PathLike[str]) -> NDArray[np.float64]:
+    """The brightness of a picture (height, width), from 0 to 1.
+
+    Raises:
+        DataError: the file is no picture, is damaged, or has too many pixels.
+    """
     place = Path(path)
     if not place.is_file():
         raise DataError(f"{place} is no file; name a picture ({', '.join(FORMATS)}) or an array (.npy)")
-    grey = _array(place) if place.suffix == ".npy" else _grey(place)
-    ink = 1 - grey if invert else grey
+    return _array(place) if place.suffix == ".npy" else _grey(place)
+
+
+def fault(ink: NDArray[np.float64]) -> str:
+    """What is wrong with a drawing, from 0, paper, to 1, ink, that one digit is to be cut out of; empty if nothing is."""
     if not (ink > _INK).any():
-        raise DataError(f"{place} shows nothing: it is all paper; is the ink dark? then invert it")
-    if centre and (ink > 0.5).mean() > 0.5:
-        raise DataError(f"{place} is more ink than paper; is the ink {'light' if invert else 'dark'}? then {'do not ' if invert else ''}invert it")
-    return _centred(ink, side) if centre else np.rint(_resized(ink, side, side) * 255).astype(np.uint8)
+        return "shows nothing: it is all paper"
+    return "is more ink than paper" if mostly(ink) else ""
+
+
+def mostly(ink: NDArray[np.float64]) -> bool:
+    """Whether there is more ink than paper."""
+    return bool((ink > 0.5).mean() > 0.5)
 
 
 def _array(path: Path) -> NDArray[np.float64]:
@@ -118,8 +138,8 @@ def _resized(ink: NDArray[np.float64], height: int, width: int) -> NDArray[np.fl
     return np.clip(np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), np.float64), 0, 1)
 
 
-def _centred(ink: NDArray[np.float64], side: int) -> NDArray[np.uint8]:
-    """The ink in a box of 20/28 of the side, its centre of mass in the middle."""
+def centred(ink: NDArray[np.float64], side: int) -> NDArray[np.uint8]:
+    """The ink, from 0 to 1, in a box of 20/28 of the side, its centre of mass in the middle."""
     from scipy.ndimage import center_of_mass, shift
 
     rows, columns = np.nonzero(ink > _INK * ink.max())

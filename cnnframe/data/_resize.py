@@ -61,13 +61,29 @@ def fit_to(images: Any, side: int) -> NDArray[Any]:
         DataError: the images are bad.
     """
     array, side = _planes(images), integer(side, "fit_to: side", 1)
-    height, width = array.shape[2:]
-    if height == width and side % height == 0:
-        factor = side // height
+    factor = _tiles(*array.shape[2:], side)
+    if factor:
         return array if factor == 1 else np.asarray(np.kron(array, np.ones((1, 1, factor, factor), array.dtype)))
-    if max(height, width) < side < 2 * max(height, width):
-        return pad_to(array, side)
-    return bilinear(array, side)
+    return pad_to(array, side) if _is_padded(*array.shape[2:], side) else bilinear(array, side)
+
+
+def fit_in_words(height: int, width: int, side: int) -> str:
+    """What `fit_to` does to images of a size."""
+    factor = _tiles(height, width, side)
+    if factor == 1:
+        return "in their size"
+    if factor:
+        return f"each entry tiled over {factor}x{factor}"
+    return f"in the middle of {side}x{side}, padded with 0" if _is_padded(height, width, side) else f"brought to {side}x{side} by bilinear interpolation"
+
+
+def _tiles(height: int, width: int, side: int) -> int:
+    """On how many rows and columns each entry is tiled; 0 if it is not."""
+    return side // height if height == width and side % height == 0 else 0
+
+
+def _is_padded(height: int, width: int, side: int) -> bool:
+    return max(height, width) < side < 2 * max(height, width)
 
 
 def _planes(images: Any) -> NDArray[Any]:

@@ -19,8 +19,11 @@
     name = "sgd"
     momentum = 0.9
 
+The rate of some layers may be given by name, as in `rate = {conv1 = 0.1, others = 0.01}`; without `others` those have the rate that they would have.
+
 What is left out is as the network's recipe has it, or as `usual` says. In place of a name, [network] may hold a whole graph, in the tables of
-`Graph.to_toml`. Further tables: [initial] with initialisers by role or array, and [distortion] with the fields of `data.Distortion`.
+`Graph.to_toml`. `Job.spelled_out` makes the one of the other.
+Further tables: [initial] with initialisers by role or array, and [distortion] with the fields of `data.Distortion`.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from ._data import Loaded as Loaded
 from ._data import load_examples as load_examples
 from ._job import Job as Job
 from ._notes import TrainedRun as TrainedRun
+from ._notes import about as about
 from ._notes import environment_changes as environment_changes
 from ._notes import notes as notes
 from ._notes import recipe_of as recipe_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import networks
+from .. import _toml, networks
 from .._errors import CnnframeError, RecipeError, nearest
 from .._graph import Graph
 from .._hyper import hyperparameters
@@ -19,7 +19,8 @@ from ..data import SCALINGS, Distortion
 from ..targets import CODINGS
 from ..training import Decay, StepTable, Trainer
 from ._data import Loaded, load_examples
-from ._tables import RULES, Tables, checked, merged
+from ._rates import every_layer
+from ._tables import RULES, SPELL_OUT, Tables, checked, graph_tables, merged
 from ._usual import usual, usual_for
 
 
@@ -51,7 +52,7 @@ class Job:
         given = checked(tables)
         network = given.get("network", {})
         if "nodes" in network:
-            graph = Graph.from_toml({"format": 1, **network}, registry)
+            graph = _toml.from_tables({"format": 1, **network}, registry, "network")
             if not graph.losses:
                 raise RecipeError("[network] has no loss, so that it cannot be trained; add a node with a loss")
             name, whole = "network", merged(usual_for(graph), given)
@@ -64,8 +65,14 @@ class Job:
             except TypeError as error:
                 raise RecipeError(f"[network] options do not fit {name}: {error}") from None
         else:
-            raise RecipeError(f"a recipe needs a network: [network] with a name, one of {', '.join(networks.NETWORKS)}, or with the tables of a graph")
+            named = f"[network] with a name, one of {', '.join(networks.NETWORKS)}, or with the tables of a graph"
+            raise RecipeError(f"a recipe needs a network: {named}; {SPELL_OUT}")
+        whole["training"]["rate"] = every_layer(whole["training"]["rate"], graph)
         return cls(whole, _trainer(whole, graph, registry), whole["training"]["epochs"], name)
+
+    def spelled_out(self) -> Tables:
+        """The recipe with the network node by node; it trains the same."""
+        return {**self.tables, "network": graph_tables(self.trainer.graph)}
 
     def examples(self) -> Loaded:
         """Load the examples.

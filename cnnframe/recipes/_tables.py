@@ -61,6 +61,11 @@ KEYS: Final[dict[str, dict[str, tuple[Any, str]]]] = {
 _OPEN: Final = ("optimizer", "initial")
 NETWORK: Final = {"name": _TEXT, "loss": _TEXT, "options": _TABLE}
 GRAPH: Final = ("format", "output", "inputs", "nodes", "penalties")
+"""The keys of [network] for a network of the box, and for a graph of one's own."""
+OTHERS: Final = "others"
+"""The key for all other layers in a table of rates."""
+SPELL_OUT: Final = "`cnnframe train bouvrie --write-recipe FILE --spell-out` writes one, to be changed"
+"""Where a person sees what a graph's tables look like."""
 
 
 def read(path: str | os.PathLike[str]) -> Tables:
@@ -96,13 +101,17 @@ def checked(tables: Mapping[str, Any], who: str = "the recipe") -> Tables:
         if not isinstance(table, Mapping):
             raise RecipeError(f"{who}: {name} must be a table; got {table!r:.60}")
         known = _known(name, table)
+        if name == "network":
+            _one_kind(table, who)
         for key, value in table.items():
             if key in known:
                 kind, wanted = known[key]
                 if not _fits(value, kind, wanted):
                     raise RecipeError(f"{who}: [{name}] {key} must be {wanted}; got {value!r:.60}")
             elif name not in _OPEN:
-                raise RecipeError(f"{who}: [{name}] has no key {key!r}; {nearest(key, known)}")
+                near = nearest(key, [each for each in known if each != "format"])
+                hint = f"; the tables of a network of one's own: {SPELL_OUT}" if name == "network" and not near.startswith("did") else ""
+                raise RecipeError(f"{who}: [{name}] has no key {key!r}; {near}{hint}")
     return copy.deepcopy(dict(tables))
 
 
@@ -111,6 +120,19 @@ def _known(name: str, table: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
         return KEYS[name]
     anything: tuple[Any, str] = (object, "")
     return dict.fromkeys(GRAPH, anything) if "nodes" in table else NETWORK
+
+
+def _one_kind(table: Mapping[str, Any], who: str) -> None:
+    """Refuse [network] with a part of a network of the box, and a part of a graph.
+
+    Raises:
+        RecipeError: it has both.
+    """
+    box, graph = [key for key in table if key in NETWORK], [key for key in table if key in GRAPH]
+    if box and graph:
+        raise RecipeError(f"{who}: [network] {box[0]} is for a network of the box, and {graph[0]} for a graph of one's own; keep one kind")
+    if graph and "nodes" not in table:
+        raise RecipeError(f"{who}: [network] has {graph[0]} and no nodes, a table [network.nodes.NAME] for each; {SPELL_OUT}")
 
 
 def _fits(value: Any, kind: type, wanted: str) -> bool:
@@ -124,14 +146,25 @@ def _fits(value: Any, kind: type, wanted: str) -> bool:
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tables:
     """Put one recipe over another: what the upper one says counts, key by key.
 
-    A network by another name, another optimizer, and a rate replace what is below as a whole.
+    A network by another name, another optimizer, another source of data, and a rate replace what is below as a whole; the rate below stays that of
+    the layers that a table of rates does not name.
     """
     made = copy.deepcopy(dict(below))
     for name, table in above.items():
         old = made.get(name, {})
+        if name == "data" and ("source" in table or "folder" in table):
+            old = {key: value for key, value in old.items() if key not in ("source", "folder")}
+        if name == "training" and _by_layer(table.get("rate")) and "rate" in old:
+            below = old["rate"] if _by_layer(old["rate"]) else {OTHERS: old["rate"]}
+            table = {**table, "rate": {**below, **table["rate"]}}  # noqa: PLW2901 # the same table, with the rates of the other layers
         replaces = "nodes" in table or "nodes" in old if name == "network" else name == "optimizer" and table.get("name", old.get("name")) != old.get("name")
         made[name] = copy.deepcopy(dict(table)) if replaces else {**old, **copy.deepcopy(dict(table))}
     return made
+
+
+def _by_layer(rate: Any) -> bool:
+    """Whether a rate is a table of rates by layer."""
+    return isinstance(rate, Mapping) and "schedule" not in rate
 
 
 def to_toml(tables: Mapping[str, Any], note: str = "") -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._errors import DataError, RunError
 from .._parameters import Parameters
-from ..data import read_picture
+from ..data._pictures import brightness, centred, fault, mostly
 from ..targets import labels_of
 from ._data import Loaded, load_examples
 from ._notes import TrainedRun
@@ -34,6 +34,7 @@ class Judged:
         guesses: what they were taken for.
         counts: the table of both (classes, classes), rows for what they show.
         where: the data in words.
+        remarks: what does not fit, in words, where the images are of another kind than those that the run learned from.
     """
 
     loss: float
@@ -42,6 +43,7 @@ class Judged:
     guesses: NDArray[np.int64]
     counts: NDArray[np.int64]
     where: str
+    remarks: tuple[str, ...] = ()
 
     @property
     def wrong(self) -> int:
@@ -83,7 +85,7 @@ def examples_of(run: TrainedRun, data: str | None) -> Loaded:
         kept = {key: value for key, value in table.items() if key not in ("source", "folder", "train", "test", "held_out")}
         table = {**kept, **({"source": "digits"} if data == "digits" else {"source": "idx", "folder": data})}
     trainer = run.job.trainer
-    return load_examples(table, trainer.graph, trainer.dtype, run.job.name, run.preparation if data is not None and data != "digits" else None)
+    return load_examples(table, trainer.graph, trainer.dtype, run.job.name, None if data is None else run.learned)
 
 
 def judge(run: TrainedRun, examples: Loaded, *, best: bool = False) -> Judged:
@@ -98,35 +100,34 @@ def judge(run: TrainedRun, examples: Loaded, *, best: bool = False) -> Judged:
     guesses = labels_of(outputs)
     counts = np.zeros((examples.classes, examples.classes), np.int64)
     np.add.at(counts, (examples.labels, guesses), 1)
-    return Judged(found.loss, outputs, examples.labels, guesses, counts, examples.where)
+    return Judged(found.loss, outputs, examples.labels, guesses, counts, examples.where, examples.remarks)
 
 
 def own_pictures(run: TrainedRun, paths: Sequence[str | os.PathLike[str]], ink: str = "auto") -> NDArray[Any]:
     """Pictures of one's own as the network takes them (n, 1, side, side).
 
-    Ink is dark or light; with "auto", what there is less of is ink.
+    Ink is dark or light; with "auto", as the command line has it, what there is less of is ink.
 
     Raises:
         DataError: a file is no picture, is damaged, or shows nothing.
     """
     if ink not in INKS:
         raise DataError(f"ink must be one of {', '.join(INKS)}; got {ink!r}")
-    filled = run.high < 255
+    filled = run.learned.high < 255
     read = [_read(Path(path), ink, _FINE if filled else 28) for path in paths]
     images = np.stack([_fill(image) if filled else image for image in read])[:, np.newaxis]
-    return run.preparation(images * (run.high / 255.0))
+    return run.learned.preparation(images * (run.learned.high / 255.0))
 
 
 def _read(path: Path, ink: str, side: int) -> NDArray[Any]:
-    if ink != "auto":
-        return read_picture(path, side, invert=ink == "dark").astype(np.float64)
-    try:
-        return read_picture(path, side).astype(np.float64)
-    except DataError as error:
-        # Only where that is what is wrong with it.
-        if "more ink than paper" not in str(error):
-            raise
-        return read_picture(path, side, invert=True).astype(np.float64)
+    light = brightness(path)
+    dark = mostly(light) if ink == "auto" else ink == "dark"
+    drawing, other = (1 - light, light) if dark else (light, 1 - light)
+    wrong = fault(drawing)
+    if wrong:
+        said = "light" if dark else "dark"
+        raise DataError(f"{path} {wrong}" + ("" if fault(other) else f"; is the ink {said}? then say so: --ink {said}"))
+    return centred(drawing, side).astype(np.float64)
 
 
 def _fill(image: NDArray[Any]) -> NDArray[Any]:

@@ -170,7 +170,7 @@ def test_the_command(tmp_path):
     runner = CliRunner()
     with serving(Server(cut=1000)) as mirror:
         broken = runner.invoke(make_app(), ["download", str(tmp_path), "--mirror", mirror])
-    assert broken.exit_code == 2 and "error: download_mnist: train-images-idx3-ubyte.gz could not be had" in broken.output
+    assert broken.exit_code == 2 and "error: train-images-idx3-ubyte.gz could not be had" in broken.output
     with serving(Server()) as mirror:
         done = runner.invoke(make_app(), ["download", str(tmp_path), "--mirror", "http://127.0.0.1:9", "--mirror", mirror])
     assert done.exit_code == 0 and f"export CNNFRAME_DATA={tmp_path}" in done.output.replace("\n", "") and contents(tmp_path) == FILES

@@ -146,7 +146,7 @@ def test_files_refused_without_room_for_what_they_say(tmp_path, name, content, m
         (np.array([[np.nan]]), "must be finite"),
         (np.array([[-1.0, 1.0]]), "numbers from 0, paper, upwards, some above 0; got -1.0 to 1.0"),
         (np.zeros((5, 5), np.uint8), "shows nothing: it is all paper; is the ink dark"),
-        (drawing(0, 255), "is more ink than paper; is the ink dark\\? then invert it"),
+        (drawing(0, 255), "is more ink than paper; is the ink dark\\? then read it with invert=True"),
         (np.array([[{}]], object), "no array that can be mapped"),
     ],
 )
@@ -164,5 +164,5 @@ def test_refused(tmp_path):
         data.read_pictures([])
     with pytest.raises(cf.HyperparameterError, match="side must be an integer of at least 8"):
         data.read_pictures([saved(tmp_path, drawing())], 3)
-    with pytest.raises(cf.DataError, match="is more ink than paper; is the ink light\\? then do not invert it"):
+    with pytest.raises(cf.DataError, match="is more ink than paper; is the ink light\\? then read it with invert=False"):
         data.read_picture(saved(tmp_path, drawing()), invert=True)

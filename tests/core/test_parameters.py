@@ -100,7 +100,7 @@ def test_rates_for_network_layer_array_and_weight(params):
 @pytest.mark.parametrize(
     ("rates", "error", "message"),
     [
-        ({"dense1": 1}, cf.UnknownNameError, "nothing is given for 'dense2.W'; add it, its layer 'dense2', or a default"),
+        ({"dense1": 1}, cf.UnknownNameError, "nothing is given for 'dense2.W'; add it, or its layer 'dense2'"),
         ({"dense3": 1}, cf.UnknownNameError, "is called 'dense3'; did you mean"),
         ({"dense1": 1, "dense2": [1, 2]}, cf.ShapeError, r"'dense2.W' needs a number or an array of shape \(2, 3\)"),
     ],

@@ -81,7 +81,7 @@ REFUSED = [
     ({"training": {"rate": {"schedule": "decay", "rate": 1.0, "facter": 1.0}}}, "no key 'facter'; did you mean 'factor'"),
     ({"training": {"rate": {"schedule": "steps", "steps": [[0, 0.1]]}}}, "rate: StepTable: epochs must be an integer of at least 1"),
     ({"training": {"rate": {"schedule": "steps", "steps": 3}}}, "StepTable: steps must be pairs"),
-    ({"training": {"rate": {"conv1": 0.1}}}, "nothing is given for"),
+    ({"training": {"rate": {"conv9": 0.1}}}, "no layer with parameters and no array is called 'conv9'"),
     ({"training": {"order": "sorted"}}, "order must be 'shuffled' or 'fixed'"),
     ({"training": {"dtype": "float16"}}, "must be float32 or float64"),
     ({"optimizer": {"name": "sdg"}}, "no optimizer is called 'sdg'; did you mean 'sgd'"),
@@ -115,7 +115,7 @@ def test_what_no_recipe_says_is_refused(tables, message):
 def test_networks_for_other_images_ask_for_data(monkeypatch):
     monkeypatch.delenv("CNNFRAME_DATA", raising=False)
     job = Job.make({"network": {"name": "lenet5"}}, OPS)
-    with pytest.raises(cf.RecipeError, match=r"lenet5 takes images of 32x32, and no data are named: .* --data FOLDER"):
+    with pytest.raises(cf.RecipeError, match=r"lenet5 takes images of 32x32, and no data are named: .* --data FOLDER .*`cnnframe download FOLDER` gets them"):
         job.examples()
     enlarged = Job.make({"network": {"name": "lenet5"}, "data": {"source": "digits"}}, OPS).examples()
     assert enlarged.train["x"].shape[2:] == (32, 32)
