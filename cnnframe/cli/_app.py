@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from .. import __version__
 from .._errors import CnnframeError
 from ._bench import bench
 from ._download import download
@@ -18,6 +17,7 @@ from ._export import export
 from ._lazy import Lazy, points
 from ._list import list_plugins
 from ._new_plugin import new_plugin
+from ._pipe import UNREAD, complain, drop, is_unread
 from ._plot import plot
 from ._predict import predict
 from ._train import train
@@ -33,19 +33,27 @@ class Commands(TyperGroup):
             self.commands.setdefault(name, Lazy(name, point))
 
     def invoke(self, ctx: Any) -> Any:
-        """Turn an error of this project, or of what the output goes to, into one line and exit code 2."""
+        """Turn an error of this project, or of what the output goes to, into one line and exit code 2; say nothing where nobody reads it."""
         try:
-            return TyperGroup.invoke(self, ctx)
+            try:
+                return TyperGroup.invoke(self, ctx)
+            finally:
+                sys.stdout.flush()
         except CnnframeError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2) from None
         except OSError as error:
-            # What could not be written is still in the buffer, and Python would fail on it once more at its exit.
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            with contextlib.suppress(OSError):
-                typer.echo(f"error: {error}", err=True)
+            if is_unread():
+                drop()
+                raise typer.Exit(UNREAD) from None
+            complain(error)
             raise typer.Exit(2) from None
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"cnnframe {__version__}")
+        raise typer.Exit
 
 
 def make_app() -> typer.Typer:
@@ -53,7 +61,9 @@ def make_app() -> typer.Typer:
     app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
     @app.callback(epilog="Example: cnnframe train bouvrie --seed 0")
-    def cnnframe() -> None:
+    def cnnframe(
+        version: Annotated[bool, typer.Option("--version", help="Print the version of cnnframe.", is_eager=True, callback=_print_version)] = False,
+    ) -> None:
         """Convolutional networks in which every gradient comes with evidence."""
 
     app.command("bench", epilog="Example: cnnframe bench lenet5 --batch 64 --threads 1")(bench)

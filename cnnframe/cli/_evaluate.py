@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,16 +24,22 @@ def evaluate(
 ) -> None:
     """Evaluate a trained network: loss, error, and what it takes for what.
 
+    Images of another folder are brought to the size and scale that the network takes, and no more: other than `predict` does, they are not cut to their
+    ink, centred or inverted. A note on stderr says where they are of another kind than those that the network learned from.
+
     The best epoch was chosen by the same examples, so that its error is a little too good; the last parameters' is not.
     """
     trained = TrainedRun.open(run, load())
     found = judge(trained, examples_of(trained, data), best=best)
     count = len(found.labels)
     history = trained.stored.history
+    for remark in found.remarks:
+        typer.echo(f"note: {remark}", err=True)
     after = history.best.epoch.number if best and history.best is not None else history.state.epoch
     if as_json:
         pairs = [{"is": one, "taken_for": other, "count": times} for one, other, times in found.confused()]
-        result = {"run": str(run), "epoch": after, "data": found.where, "count": count, "wrong": found.wrong, "error": found.wrong / count, "loss": found.loss}
+        result: dict[str, Any] = {"run": str(run), "epoch": after, "data": found.where, "remarks": list(found.remarks)}
+        result |= {"count": count, "wrong": found.wrong, "error": found.wrong / count, "loss": found.loss}
         typer.echo(json.dumps({**result, "confused": pairs, "confusion": found.counts.tolist()}, indent=2))
         return
     typer.echo(f"{100 * (1 - found.wrong / count):.2f} % right on {count:,} images of the {found.where} ({found.wrong:,} wrong), after epoch {after}")

@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from .._errors import RunError
-from .._graph import Graph
 from .._parameters import Parameters
 from .._registry import Registry, load
 from ..export import Exported, exportable, onnx
-from ..training import RunFolder
+from ..recipes import about
+from ..training import Checkpoint, RunFolder
+from ._writing import Overwrite, refuse_taken
 
 
 def export(
@@ -21,10 +22,11 @@ def export(
     file: Annotated[Path | None, typer.Argument(help="The file to write, such as network.onnx.", show_default=False)] = None,
     output: Annotated[list[str] | None, typer.Option(help="A node whose array the file puts out, instead of the network's output; may be repeated.")] = None,
     best: Annotated[bool, typer.Option("--best", help="The parameters of the best epoch, instead of the last ones.")] = False,
+    overwrite: Overwrite = False,
     list_: Annotated[bool, typer.Option("--list", help="List the operations that a file can hold, and why the others cannot.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write a trained network as an ONNX file.
+    """Write a trained network as an ONNX file; this needs `pip install 'cnnframe[onnx]'`.
 
     The file predicts: it holds no loss, dropout lets everything through, and its batch may have any size. It is written once ONNX's
     checker has read it and ONNX's evaluators, run on the same inputs as the network, agree with it within rounding.
@@ -35,31 +37,34 @@ def export(
         return
     if run is None or file is None:
         raise typer.BadParameter("give the folder of a run and a file, as in: cnnframe export runs/bouvrie-1 bouvrie.onnx")
-    graph, parameters = read_run(run, registry, best=best)
-    written = onnx(graph, parameters, file, outputs=output or ())
+    refuse_taken(file, overwrite=overwrite)
+    checkpoint = RunFolder.open(run).load(registry)
+    known = about(checkpoint)
+    written = onnx(checkpoint.graph, _parameters(checkpoint, run, best=best), file, outputs=output or (), metadata=known)
     if as_json:
-        typer.echo(json.dumps(_plain(written), indent=2))
+        typer.echo(json.dumps({**_plain(written), "metadata": known}, indent=2))
         return
     typer.echo(f"{written.path}: {written.size:,} bytes, operator set {written.opset}")
     for what, axes in (("input", written.inputs), ("output", written.outputs)):
         for name, text in axes.items():
             typer.echo(f"{what} {name}: ({', '.join(text.split())})")
+    if "input" in known:
+        typer.echo(f"x holds {known['input']}; the file's metadata say so, too")
     typer.echo(f"agrees with the network within rounding: {', '.join(written.compared)}")
 
 
-def read_run(folder: Path, registry: Registry, *, best: bool) -> tuple[Graph, Parameters]:
-    """The network of a run's folder, and its parameters after the last step or after the best epoch.
+def _parameters(checkpoint: Checkpoint, folder: Path, *, best: bool) -> Parameters:
+    """The parameters after the last step or after the best epoch.
 
     Raises:
-        RunError: the folder is none of a run, what it holds is damaged, or no epoch is over.
+        RunError: no epoch is over.
     """
-    checkpoint = RunFolder.open(folder).load(registry)
     history = checkpoint.history
     if not best:
-        return checkpoint.graph, history.parameters
+        return history.parameters
     if history.best is None:
         raise RunError(f"{folder} holds no best parameters: no epoch is over; leave --best out, or go on with the run")
-    return checkpoint.graph, history.best.parameters
+    return history.best.parameters
 
 
 def _plain(written: Exported) -> dict[str, object]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+import os
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -24,20 +27,37 @@ def list_plugins(
         typer.echo(json.dumps({"entries": _entries(registry), "skipped": skipped}, indent=2))
         return
     from rich.console import Console
+    from rich.text import Text
+
+    # Where no person looks, a line for each operation, for `grep` and the like.
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 10_000)
+    entries = _entries(registry)
+    groups: dict[str, list[dict[str, str]]] = {}
+    for entry in entries:
+        source = f"{entry['distribution']} {entry['version']}".strip()
+        groups.setdefault(f"{entry['kind']}" + (f" from {source}" if source else ""), []).append(entry)
+    width = max((len(entry["name"]) for entry in entries), default=0)
+    with console.capture() as shown:
+        _show(console, groups, width)
+        for each in registry.skipped:
+            console.print(Text(str(each)))
+    typer.echo("\n".join(line.rstrip() for line in shown.get().splitlines()))
+
+
+def _show(console: Any, groups: Mapping[str, list[dict[str, str]]], width: int) -> None:
+    """A heading for each group, a name and a description for each operation in it."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("kind", "name", "from", "description"):
-        table.add_column(column, no_wrap=column in ("kind", "name"))
-    for entry in _entries(registry):
-        source = f"{entry['distribution']} {entry['version']}".strip()
-        # Text, and not a string: descriptions hold brackets that rich would take for markup.
-        table.add_row(*(Text(part) for part in (entry["kind"], entry["name"], source, entry["description"])))
-    console = Console()
-    console.print(table)
-    for each in registry.skipped:
-        console.print(Text(str(each)))
+    for place, (title, group) in enumerate(groups.items()):
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True, min_width=width)
+        table.add_column(ratio=1)
+        for entry in group:
+            # Text, and not a string: descriptions hold brackets that rich would take for markup.
+            table.add_row(Text(f"  {entry['name']}"), Text(entry["description"]))
+        console.print(Text(title if not place else f"\n{title}", style="bold"))
+        console.print(table)
 
 
 def _entries(registry: Registry) -> list[dict[str, str]]:

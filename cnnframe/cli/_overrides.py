@@ -62,7 +62,6 @@ def override(
     if optimizer is not None or momentum is not None:
         above["optimizer"] = {**({"name": optimizer} if optimizer else {}), **({} if momentum is None else {"momentum": momentum})}
     if data is not None:
-        made["data"] = {key: value for key, value in made.get("data", {}).items() if key not in ("source", "folder")}
         above["data"] = {"source": "digits"} if data == "digits" else {"source": "idx", "folder": data}
     return recipes.merged(made, above)
 
@@ -71,7 +70,7 @@ def _rate(tables: Mapping[str, Any], rate: float | None, batch_size: int | None)
     """The recipe's rate with another one at its beginning; without one, shrunk in proportion to a smaller batch."""
     network = tables.get("network", {})
     usual = recipes.usual(network["name"], network.get("loss"))["training"] if "name" in network else {"rate": 0.01, "batch_size": 16}
-    training = {**usual, **tables.get("training", {})}
+    training = recipes.merged({"training": usual}, {"training": tables.get("training", {})})["training"]
     before, size = training["rate"], training["batch_size"]
     if rate is not None:
         return {**before, "rate": rate} if isinstance(before, Mapping) and before.get("schedule") == "decay" else rate

@@ -95,6 +95,8 @@ def _confusion(asked: _Asked) -> Drawn:
     from ..pictures import confusion
 
     found = judge(asked.run, examples_of(asked.run, asked.data), best=asked.best)
+    for remark in found.remarks:
+        typer.echo(f"note: {remark}", err=True)
     yield "confusion", confusion(found.counts, f"{asked.title}, {len(found.labels):,} images")
 
 

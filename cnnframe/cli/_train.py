@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import signal
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from .. import networks, recipes
-from .._errors import NonFiniteError, RecipeError, RunError
-from .._registry import Registry, load
-from ..recipes import Job, Loaded
-from ..training import Every, History, RunFolder
+from .._registry import load
+from ..recipes import Job
+from ..training import Every
 from ._overrides import base, override
+from ._run import Run
+from ._writing import Overwrite, write_new
 
-TERMINATED = 128 + 15
+SPELLED = """\
+[network] is a graph: `inputs` are the arrays that come in, with their axes (n is the batch), and `output` is the node that answers.
+[network.nodes.NAME] is a node: `op` is its operation (`cnnframe list` shows all), `inputs` say which node or input each of its arrays comes from, and
+the other keys are hyperparameters; those that have their default are left out. Sizes follow from node to node."""
+"""What stands above a recipe that is written node by node."""
 
 
 def train(
@@ -36,18 +36,25 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Decides everything random: the same seed, the same numbers.")] = None,
     online: Annotated[bool, typer.Option("--online", help="One example a step (section 4.1 of the paper).")] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other key of the recipe, such as training.order=fixed.", metavar="TABLE.KEY=VALUE")
+        list[str] | None,
+        typer.Option("--set", help="Any other key of the recipe, such as training.order=fixed or training.rate={conv1=0.1}.", metavar="TABLE.KEY=VALUE"),
     ] = None,
     run_folder: Annotated[Path | None, typer.Option(help="Folder for checkpoint, history and recipe; runs/NETWORK-NUMBER if left out.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder, bit for bit as if it had not stopped.", metavar="RUN")] = None,
     every: Annotated[str | None, typer.Option(help="Save within epochs too, every 500 (steps) or 30s (seconds).", metavar="N")] = None,
     write_recipe: Annotated[Path | None, typer.Option(help="Write the whole recipe to this file, and train nothing.", metavar="FILE")] = None,
+    spell_out: Annotated[bool, typer.Option("--spell-out", help="With --write-recipe: the network node by node, to be changed into one of your own.")] = False,
+    overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to stderr.")] = False,
 ) -> None:
     """Train a network: one of the box, one of your own by a recipe, or a run that was stopped.
 
-    Without --data, networks for 8x8 and 16x16 images are trained on the embedded digits. What is left out comes from the recipe, and options go before
-    it. The network is tested on held-out examples after each epoch; the best parameters so far are kept beside the last ones (* marks them).
+    Without --data, networks for 8x8 and 16x16 images are trained on the embedded digits. What is left out comes from the recipe (with --resume, from the
+    run), and options go before it. The network is tested on held-out examples after each epoch; the best parameters so far are kept beside the last
+    ones (* marks them).
+
+    For a network of your own, `cnnframe train bouvrie --write-recipe mine.toml --spell-out` writes one node by node; change it, and train it by
+    `cnnframe train mine.toml`.
 
     The folder of the run gets checkpoint.safetensors, recipe.toml and history.json. Ctrl-C saves and stops; --resume goes on.
     """
@@ -57,6 +64,9 @@ def train(
         raise typer.BadParameter(f"name a network ({', '.join(networks.NETWORKS)}) or a file with a recipe, or a run with --resume", param_hint="RECIPE")
     if resume is not None and (run_folder is not None or write_recipe is not None):
         raise typer.BadParameter("--resume goes on in the folder of the run; leave --run-folder and --write-recipe out", param_hint="--resume")
+    for name, given in (("--spell-out", spell_out), ("--overwrite", overwrite)):
+        if given and write_recipe is None:
+            raise typer.BadParameter("it goes with --write-recipe FILE", param_hint=name)
     registry = load()
     often = None if every is None else Every.parse(every)
     options = {
@@ -69,148 +79,20 @@ def train(
         "data": data,
     }
     if resume is not None:
-        run = _Run.resumed(registry, resume, recipe, loss, options, settings or [])
-    else:
-        job = Job.make(override(base(recipe or "", loss), settings=settings or [], **options), registry)  # type: ignore[arg-type] # each option has its kind
-        if write_recipe is not None:
-            _write_recipe(job, write_recipe)
-            return
-        run = _Run.begun(job, run_folder)
-    history = run.fit(often, as_json)
-    run.report(history, as_json)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A training in its folder, from where it begins."""
-
-    job: Job
-    examples: Loaded
-    folder: RunFolder
-    start: History
-    extra: Mapping[str, Any]
-
-    @classmethod
-    def begun(cls, job: Job, path: Path | None) -> _Run:
-        """A new run; its folder is made last, when nothing can be refused any more."""
-        examples = job.examples()
-        extra = recipes.notes(job, examples)
-        start = History((), job.trainer.start())
-        folder = RunFolder.create(job.name, path)
-        folder.write_recipe(recipes.to_toml(job.tables, f"cnnframe train {folder.path / 'recipe.toml'}"))
-        # Before the first step: a run that is killed at any moment can be gone on with.
-        folder.save(job.trainer, start, extra)
-        return cls(job, examples, folder, start, extra)
-
-    @classmethod
-    def resumed(cls, registry: Registry, path: Path, named: str | None, loss: str | None, options: dict[str, Any], settings: list[str]) -> _Run:
-        """A run that was stopped.
-
-        Raises:
-            RunError: there is none, it was trained otherwise, on other examples, or is complete.
-        """
-        folder = RunFolder.open(path)
-        stored = folder.load(registry)
-        tables = recipes.recipe_of(stored, path)
-        wanted = tables if named is None else Job.make(base(named, loss), registry).tables
-        if named is not None and "data" not in options:
-            wanted = recipes.merged(wanted, {"data": tables["data"]})
-        job = Job.make(override(wanted, settings=settings, **options), registry)
-        start = stored.resume(job.trainer)
-        if start.state.epoch >= job.epochs:
-            raise RunError(f"{path} has all of its {job.epochs} epochs; give a larger number in all, such as --epochs {start.state.epoch + 10}")
-        examples = job.examples()
-        extra = recipes.notes(job, examples)
-        if extra["examples"] != stored.extra["examples"]:
-            raise RunError(f"the {examples.where} are not the examples that {path} was trained on; name those with --data")
-        for difference in recipes.environment_changes(stored, job.trainer):
-            typer.echo(f"warning: {difference}; the training goes on, but the last bits may differ", err=True)
-        folder.write_recipe(recipes.to_toml(job.tables, f"cnnframe train {folder.path / 'recipe.toml'}"))
-        return cls(job, examples, folder, start, extra)
-
-    def fit(self, every: Every | None, as_json: bool) -> History:
-        """Train, watched, and end with the right exit code where it does not come to its end."""
-        from ._watch import Watch
-
-        trainer, state = self.job.trainer, self.start.state
-        count = len(self.examples.train["x"])
-        watch = Watch(
-            epochs=self.job.epochs,
-            count=count,
-            batch_size=trainer.batch_size,
-            start=state.epoch * count + state.part.step * trainer.batch_size,
-            layers=tuple(dict.fromkeys(slot.nodes[0] for slot in state.parameters.layout.slots.values())),
-            to_stderr=as_json,
-        )
-        try:
-            with _terminating(), watch:
-                return trainer.fit(
-                    self.examples.train,
-                    self.examples.test,
-                    epochs=self.job.epochs - state.epoch,
-                    start=self.start,
-                    on_step=watch.on_step,
-                    on_epoch=watch.on_epoch,
-                    save=self.folder.saver(trainer, self.extra),
-                    every=every,
-                )
-        except KeyboardInterrupt as stop:
-            state = self.folder.load(load()).history.state
-            at = f"in epoch {state.epoch + 1}, after step {state.part.step}" if state.part.step else f"after epoch {state.epoch}"
-            typer.echo(f"stopped {at}; saved in {self.folder.path}\ngo on with: cnnframe train --resume {self.folder.path}", err=True)
-            raise typer.Exit(TERMINATED if isinstance(stop, _Terminated) else 130) from None
-        except NonFiniteError as error:
-            state = self.folder.load(load()).history.state
-            good = f"the last good checkpoint, after epoch {state.epoch}, is kept in {self.folder.path}"
-            typer.echo(f"error: the training diverged: {error}; {good}", err=True)
-            raise typer.Exit(1) from None
-
-    def report(self, history: History, as_json: bool) -> None:
-        """Say how it went, and what can be done next."""
-        last, best = history.epochs[-1], history.best
-        count = len(self.examples.labels)
-        wrong = round((last.test_error or 0) * count)
-        seconds = sum(epoch.seconds for epoch in history.epochs)
-        if as_json:
-            result = {"network": self.job.name, "recipe": self.job.tables, "right": count - wrong, "count": count, "test_error": last.test_error}
-            better = None if best is None else best.epoch.number
-            typer.echo(json.dumps({**result, "best_epoch": better, "seconds": seconds, "run_folder": str(self.folder.path), **history.to_dict()}, indent=2))
-            return
-        epochs = "1 epoch" if last.number == 1 else f"{last.number} epochs"
-        typer.echo(f"{100 * (1 - wrong / count):.1f} % right on {count} held-out digits ({wrong} wrong) after {epochs} in {seconds:.1f} s")
-        if best is not None and best.epoch.number != last.number and best.epoch.test_error is not None:
-            typer.echo(f"best: {100 * (1 - best.epoch.test_error):.1f} % after epoch {best.epoch.number}")
-        typer.echo(f"run folder: {self.folder.path}")
-        typer.echo(f"next: cnnframe plot {self.folder.path}    cnnframe evaluate {self.folder.path}    cnnframe predict {self.folder.path} PICTURE")
-
-
-class _Terminated(KeyboardInterrupt):
-    """The process was asked to end; a training ends as it does for Ctrl-C."""
-
-
-@contextlib.contextmanager
-def _terminating() -> Iterator[None]:
-    """Let SIGTERM interrupt what runs within, as Ctrl-C does."""
-
-    def stop(_number: int, _frame: Any) -> None:
-        raise _Terminated
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread
-        yield
+        with Run.resumed(registry, resume, recipe, loss, options, settings or []) as run:
+            run.report(run.fit(often, as_json), as_json)
         return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    job = Job.make(override(base(recipe or "", loss), settings=settings or [], **options), registry)  # type: ignore[arg-type] # each option has its kind
+    if write_recipe is not None:
+        _write_recipe(job, write_recipe, spell_out, overwrite)
+        return
+    with Run.begun(job, run_folder) as run:
+        run.report(run.fit(often, as_json), as_json)
 
 
-def _write_recipe(job: Job, path: Path) -> None:
-    if path.exists():
-        raise RecipeError(f"{path} is there already; choose another name, or move that one away")
-    try:
-        path.write_text(recipes.to_toml(job.tables, f"cnnframe train {path}"), encoding="utf-8")
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be written: {error.strerror or error}") from None
+def _write_recipe(job: Job, path: Path, spell_out: bool, overwrite: bool) -> None:
+    said = f"cnnframe train {path}"
+    if spell_out:
+        said += f"\n{SPELLED}"
+    write_new(path, recipes.to_toml(job.spelled_out() if spell_out else job.tables, said).encode(), overwrite=overwrite)
     typer.echo(f"wrote {path}; change it, and train with: cnnframe train {path}")

@@ -18,7 +18,7 @@ _SMOOTH = 0.98
 
 
 class Watch:
-    """Rows for a console, and a bar where it is a terminal."""
+    """Rows for a console, and a bar where it is a terminal; `shown` is the number of the last row."""
 
     def __init__(self, *, epochs: int, count: int, batch_size: int, start: int, layers: tuple[str, ...], to_stderr: bool) -> None:
         """Take what the bar counts: `epochs` in all, of `count` examples; `start` is the number of examples that are done."""
@@ -31,6 +31,7 @@ class Watch:
         self.task = self.progress.add_task("", total=epochs * count, completed=start, said="")
         self.loss: float | None = None
         self.warned = False
+        self.shown = 0
 
     def __enter__(self) -> Self:
         norms = "".join(f"  {name:>{max(_WIDTH, len(name))}}" for name in self.layers)
@@ -53,6 +54,7 @@ class Watch:
     def on_epoch(self, history: History) -> None:
         """Print the row of the last epoch."""
         epoch = history.epochs[-1]
+        self.shown = epoch.number
         self.progress.update(self.task, completed=epoch.number * self.count)
         best = " *" if history.best is not None and history.best.epoch is epoch else "  "
         row = f"{epoch.number:>4}/{self.epochs:<4}  {epoch.train_loss:>10.4f}  {_number(epoch.test_loss, '.4f')}  {_percent(epoch)}"

@@ -61,10 +61,11 @@ def fit_to(images: Any, side: int) -> NDArray[Any]:
         DataError: the images are bad.
     """
     array, side = _planes(images), integer(side, "fit_to: side", 1)
-    factor = _tiles(*array.shape[2:], side)
+    height, width = array.shape[2:]
+    factor = _tiles(height, width, side)
     if factor:
         return array if factor == 1 else np.asarray(np.kron(array, np.ones((1, 1, factor, factor), array.dtype)))
-    return pad_to(array, side) if _is_padded(*array.shape[2:], side) else bilinear(array, side)
+    return pad_to(array, side) if _is_padded(height, width, side) else bilinear(array, side)
 
 
 def fit_in_words(height: int, width: int, side: int) -> str:

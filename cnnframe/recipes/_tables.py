@@ -110,7 +110,7 @@ def checked(tables: Mapping[str, Any], who: str = "the recipe") -> Tables:
                     raise RecipeError(f"{who}: [{name}] {key} must be {wanted}; got {value!r:.60}")
             elif name not in _OPEN:
                 near = nearest(key, [each for each in known if each != "format"])
-                hint = f"; the tables of a network of one's own: {SPELL_OUT}" if name == "network" and not near.startswith("did") else ""
+                hint = f"; for a network of one's own, {SPELL_OUT}" if name == "network" and not near.startswith("did") else ""
                 raise RecipeError(f"{who}: [{name}] has no key {key!r}; {near}{hint}")
     return copy.deepcopy(dict(tables))
 

@@ -72,7 +72,8 @@ def test_more_epochs_are_as_if_they_had_been_asked_for_at_once(run, tmp_path):
     ("arguments", "message"),
     [
         (["--rate", "0.5"], "the checkpoint was trained otherwise: rate.rate: 0.05 there, 0.5 here"),
-        (["lenet5"], "belongs to another network: node 'conv1' is"),
+        (["lenet5"], "is a run of bouvrie, and not of lenet5; leave the name out"),
+        (["--loss", "squared_error"], "is trained with the loss softmax_cross_entropy, and not with squared_error"),
         (["--set", "data.test=100"], "are not the examples that"),
         (["--run-folder", "x"], "leave --run-folder"),
     ],

@@ -504,7 +504,7 @@ class TestTheCommand:
         cf.RunFolder(tmp_path).save(trainer, replace(done, state=replace(done.state, parameters=other)))
         found = []
         for options in ([], ["--best"]):
-            assert RUNNER.invoke(make_app(), ["export", str(tmp_path), str(tmp_path / "net.onnx"), *options]).exit_code == 0
+            assert RUNNER.invoke(make_app(), ["export", str(tmp_path), str(tmp_path / "net.onnx"), "--overwrite", *options]).exit_code == 0
             (weights,) = [each for each in onnx.load(tmp_path / "net.onnx").graph.initializer if each.name == "dense1.W"]
             found.append(onnx.numpy_helper.to_array(weights))
         assert np.array_equal(found[0], other["dense1.W"])

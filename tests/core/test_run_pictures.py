@@ -10,6 +10,8 @@ from cnnframe.pictures import curves, maps, norms
 from cnnframe.training import Epoch
 
 OPS = cf.load()
+MARKER = 4
+"""Pixels from the middle of a marker to its edge, about."""
 
 
 def epochs(count, **layers):
@@ -42,9 +44,10 @@ def test_epochs_are_whole(count, wanted):
 def test_no_text_lies_on_what_is_drawn(count):
     figure = curves(epochs(count), "net", count)
     for axes in drawn(figure):
-        texts = [axes.get_legend().get_window_extent()] if axes.get_legend() else [axes._right_title.get_window_extent()]
+        texts = [text for text in (*axes.texts, axes.title, axes._left_title, axes._right_title) if text.get_text()]
+        boxes = [each.get_window_extent().padded(MARKER) for each in (*texts, *([axes.get_legend()] if axes.get_legend() else []))]
         points = [axes.transData.transform((x, y)) for line in axes.lines for x, y in zip(*line.get_data(), strict=True)]
-        assert points and not any(text.contains(*point) for text in texts for point in points)
+        assert points and boxes and not any(box.contains(*point) for box in boxes for point in points)
 
 
 @pytest.mark.parametrize(
