@@ -84,7 +84,7 @@ class Op(abc.ABC):
         taken = list(inspect.signature(cls.backward).parameters)[1:]
         if taken not in (["dy", "saved"], ["dy", "saved", "wanted"]):
             raise DeclarationError(f"{who}.backward takes ({', '.join(taken)}); wanted (dy, saved) or (dy, saved, wanted)")
-        meant = difflib.get_close_matches("backward", [own for own in vars(cls) if not own.startswith("_")], n=1, cutoff=0.85)
+        meant = difflib.get_close_matches("backward", [own for own in vars(cls) if own != "backward" and not own.startswith("_")], n=1, cutoff=0.85)
         if cls.backward is Op.backward and meant:
             # Else the gradient would be made from the formula, and what the author wrote would never be looked at.
             raise DeclarationError(f"{who} has {meant[0]!r}; a gradient written by hand is called 'backward'")

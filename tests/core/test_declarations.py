@@ -43,6 +43,7 @@ def test_a_gradient_by_hand_under_another_name_is_told(name):
         make(backward=None, **{name: backward})
     make(**{name: backward})
     make(backward=None, forwards=backward, _backwards=backward)
+    make(backward=cf.Op.backward)
 
 
 def test_a_size_is_made_of_integers():
