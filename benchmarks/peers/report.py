@@ -24,8 +24,8 @@ HEAD = """# Training steps beside those of other libraries
 
 Written by `python benchmarks/peers/run.py --report` from what `run.py` measured; nothing here is typed by hand.
 
-A step is forward, backward and a step of gradient descent in float32, and for a single convolution forward and the gradients of input, kernels and
-biases, of which those of an image are left out. cnnframe runs through its public executor. Contestants have a process each, with as many processors as
+A step is forward, backward and a step of gradient descent in float32; for a single convolution the loss is the sum of products with fixed numbers, and the
+gradient of the input is wanted too, unless it is an image. cnnframe runs through its public executor. Contestants have a process each, with as many processors as
 threads, and take turns; before a contestant is timed, its loss and gradients are held to those of the operations' own code in float64.
 A **ratio** is a contestant's time by that of PyTorch at its best (eager, channels last, compiled, as far as they were run) in the same round: below 1
 is faster. Where other programs were busy in too many rounds a row is marked "never quiet"; then its ratios of processor time are the better ones, though
