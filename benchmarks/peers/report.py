@@ -24,9 +24,10 @@ HEAD = """# Training steps beside those of other libraries
 
 Written by `python benchmarks/peers/run.py --report` from what `run.py` measured; nothing here is typed by hand.
 
-A step is forward, backward and a step of gradient descent in float32; for a single convolution the loss is the sum of products with fixed numbers, and the
-gradient of the input is wanted too, unless it is an image. cnnframe runs through its public executor. Contestants have a process each, with as many processors as
-threads, and take turns; before a contestant is timed, its loss and gradients are held to those of the operations' own code in float64.
+A step is forward, backward and a step of gradient descent in float32; for a single convolution the loss is the sum of products with fixed
+numbers, and the gradient of the input is wanted too, unless it is an image. cnnframe runs through its public executor. Contestants have a
+process each, with as many processors as threads, and take turns; before a contestant is timed, its loss and gradients are held to those of the
+operations' own code in float64.
 A **ratio** is a contestant's time by that of PyTorch at its best (eager, channels last, compiled, as far as they were run) in the same round: below 1
 is faster. Where other programs were busy in too many rounds a row is marked "never quiet"; then its ratios of processor time are the better ones, though
 threads that wait in a loop for each other make them too large. Given are the median over the rounds and, in brackets, the least and the largest.
@@ -113,12 +114,12 @@ def draw(rows, path):
                 axis.plot([low, high], [at, at], color="#333333", linewidth=0.8)
         axis.axvline(1, color="#333333", linewidth=1)
         axis.set_xscale("log")
-        axis.set_yticks(range(len(mine)), [f"{row['job']}, {row['batch']}" for row in mine])
+        axis.set_yticks(range(len(mine)), [f"{row['job']}, {row['batch']}" + ("" if row["quiet"] else "\n(processor time)") for row in mine])
         axis.set_title(f"{count} thread{'s' if count > 1 else ''}: time by PyTorch's best", fontsize=10)
         axis.grid(axis="x", color="#dddddd")
         axis.set_axisbelow(True)
     handles = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=8)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=8)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -128,7 +129,14 @@ def write(results, folder):
     versions = sorted({entry["version"] for row in rows for entry in row["contestants"].values() if "version" in entry})
     slower, larger = lost(rows)
     text = [HEAD, f"Machine: {machine()}. Versions: {'; '.join(versions)}.", "", "![Ratios](ratios.png)", ""]
-    text += ["## Where PyTorch is better", "", f"Faster: {'; '.join(slower) or 'in no row'}.", "", f"With less memory: {'; '.join(larger) or 'in no row'}.", ""]
+    text += [
+        "## Where PyTorch is better",
+        "",
+        f"Faster: {'; '.join(slower) or 'in no row'}.",
+        "",
+        f"With less memory: {'; '.join(larger) or 'in no row of those where it was measured'}.",
+        "",
+    ]
     for count in sorted({row["threads"] for row in rows}):
         gemm = sorted(row["gemm"] for row in rows if row["threads"] == count)
         text += [f"## {count} thread{'s' if count > 1 else ''}", "", f"Matrix products reached {gemm[0]:.0f} to {gemm[-1]:.0f} GFLOP/s, by row.", ""]

@@ -116,6 +116,11 @@ def layer_of(layer, parameters):
     return made(parameters, kind)
 
 
+def put(arrays, values):
+    for array, value in zip(arrays, values, strict=True):
+        array[...] = value
+
+
 def make(job, batch, x, target, parameters, *, contestant, threads):  # matrix products are held to their threads by the process
     from jobs import geometry
 
@@ -150,12 +155,10 @@ def make(job, batch, x, target, parameters, *, contestant, threads):  # matrix p
 
     def step():
         _, found, _ = run()
-        for array, gradient in zip(parameters, found, strict=True):
-            array[...] -= np.float32(1e-6) * gradient
+        put(parameters, [array - np.float32(1e-6) * gradient for array, gradient in zip(parameters, found, strict=True)])
 
     def gradients():
-        for array, first in zip(parameters, given, strict=True):
-            array[...] = first
+        put(parameters, given)
         loss, found, dx = run()
         return loss, [np.concatenate([g.ravel() for g in found]), *([dx] if job.dx else [])]
 
