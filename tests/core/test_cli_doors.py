@@ -318,7 +318,8 @@ class TestStopping:
 
     def test_an_interrupt_while_the_command_line_is_loaded_is_silent(self):
         code = (
-            "import sys, signal\nfrom cnnframe.cli import main\n"
+            # Who runs these tests in the background may have it ignored.
+            "import sys, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nfrom cnnframe.cli import main\n"
             "class Finder:\n    def find_spec(self, name, *_):\n        if name == 'typer': signal.raise_signal(signal.SIGINT)\n"
             "sys.meta_path.insert(0, Finder())\nmain()"
         )
