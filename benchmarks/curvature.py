@@ -1,9 +1,9 @@
 """Does a rate for each weight pay? Epochs and seconds of one processor to a training loss on the digits, for four rules and several seeds.
 
-    CNNFRAME_THREADS=1 OMP_NUM_THREADS=1 python benchmarks/curvature.py [--seeds 5] [--epochs 24]
+    OMP_NUM_THREADS=1 python benchmarks/curvature.py [--seeds 5] [--epochs 24] > benchmarks/curvature.md
 
 For each rule the rate is chosen first, by the mean loss of two other seeds after a third of the epochs; then the table is made with
-rates fixed. It prints Markdown, as curvature.md holds it.
+rates fixed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def trained(graph, recipe, rule, rate, seed, epochs, examples, test):
         epoch = history.epochs[-1]
         rows.append((epoch.train_loss, time.process_time() - began, epoch.test_error))
 
-    trainer = cf.Trainer(graph, optimizer, rate=spread(rate), batch_size=16, seed=seed, initial=recipe.initial)
+    trainer = cf.Trainer(graph, optimizer, rate=spread(rate), batch_size=16, seed=seed, initial=recipe.initial, threads=1)
     try:
         trainer.fit(examples, test, epochs=epochs, on_epoch=after)
     except cf.NonFiniteError:
@@ -72,6 +72,7 @@ def main():
     examples = {"x": standardise(parts.train_images).astype(np.float32), "t": parts.train_labels}
     test = {"x": standardise(parts.test_images).astype(np.float32), "t": parts.test_labels}
     machine = platform.processor() or platform.machine()
+    print("# Does a rate for each weight pay?\n\nWritten by `benchmarks/curvature.py`.\n")
     print(f"{len(labels)} digits of 16x16, network bouvrie with {loss}, batches of 16, {given.seeds} seeds, {given.epochs} epochs; {machine}\n")
     heads = ["rule", "rate", *(f"epochs to {target}" for target in TARGETS), *(f"s to {target}" for target in TARGETS), "s an epoch", "test error at the end"]
     print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
