@@ -42,13 +42,13 @@ from ._hyper import one_of as one_of
 from ._hyper import positive as positive
 from ._kernel import Arrays as Arrays
 from ._kernel import Buffer as Buffer
-from ._kernel import Call as Call
 from ._kernel import Chain as Chain
 from ._kernel import Kernel as Kernel
 from ._links import LENET5_LINKS as LENET5_LINKS
 from ._links import Links as Links
 from ._memory import BATCH_LAST as BATCH_LAST
 from ._memory import PLAIN as PLAIN
+from ._memory import Call as Call
 from ._memory import MemoryLayout as MemoryLayout
 from ._op import Array as Array
 from ._op import Layer as Layer

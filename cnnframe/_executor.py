@@ -133,7 +133,7 @@ class Executor:
         with self._quiet():
             work, arrays = self._prepare(params, inputs, self._targets(), wanted, gradients=True)
             scale = _scale(work.batch, reduction)
-            vector = np.empty(self.layout.size, params.dtype) if out is None else self._reused(out, params)
+            vector = np.empty(self.layout.size, params.dtype) if out is None else params.reused("gradients: out", out)
             loss, found = work.gradients(params.vector, arrays, scale, vector)
             loss = scale * loss + self._add_penalties(params, vector)
             if self.check_finite and not (math.isfinite(loss) and all(map(_inputs.all_finite, (vector, *found.values())))):
@@ -180,7 +180,7 @@ class Executor:
         self, params: Parameters, given: Mapping[str, Any], targets: tuple[str, ...], wanted: tuple[str, ...] = (), *, gradients: bool = False
     ) -> tuple[Work, Values]:
         self.check_parameters(params)
-        arrays = {name: _inputs.as_array(array, f"input {name!r}") for name, array in given.items()}
+        arrays = {name: array if type(array) is np.ndarray else _inputs.as_array(array, f"input {name!r}") for name, array in given.items()}
         signature = (targets, wanted, gradients, params.dtype, tuple((name, array.shape, array.dtype) for name, array in arrays.items()))
         work = self._works.get(signature)
         if work is None or (work.until is not None and work.until.finished):
@@ -222,15 +222,6 @@ class Executor:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads - 1, "cnnframe")
         return self._pool
-
-    def _reused(self, out: Any, params: Parameters) -> Array:
-        _inputs.want(out, Parameters, "gradients: out", "the parameters of earlier gradients", ShapeError)
-        self.check_parameters(out)
-        if out.dtype != params.dtype or np.shares_memory(out.vector, params.vector):
-            raise ShapeError(f"gradients: out must be {params.dtype}, as the parameters are, and in memory of its own; got {out.dtype}")
-        vector: Array = out.vector
-        vector.flags.writeable = True
-        return vector
 
     def check_parameters(self, params: Any) -> None:
         """Refuse what is not the parameters of this graph.
@@ -281,6 +272,8 @@ class Executor:
 
 def _names(given: Any, who: str) -> tuple[str, ...]:
     """One name or several, as a tuple."""
+    if given == ():  # as it is in a training
+        return ()
     found = (given,) if isinstance(given, str) else tuple(given or ()) if isinstance(given, (Sequence, set, type(None))) else (given,)
     for name in found:
         _inputs.want(name, str, who, "names", UnknownNameError)

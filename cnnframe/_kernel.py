@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,10 +12,8 @@ import numpy as np
 from . import _call
 from ._axes import Shape
 from ._errors import ContractError, DeclarationError
-from ._memory import PLAIN, MemoryLayout
+from ._memory import PLAIN, Call, MemoryLayout
 from ._op import Array, Op
-
-Call = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +83,7 @@ class Kernel(abc.ABC):
         keeps: what of "inputs" and "outputs" its backward reads, so that they must last until then.
         tiles: whether it goes through a batch piece by piece itself, so that large ones leave no cache.
         compiles: whether code is made for every new shape, so that trying many shapes takes long.
+        products: whether it may call NumPy's products of matrices, whose own threads are then held back.
     """
 
     name: ClassVar[str]
@@ -93,6 +92,7 @@ class Kernel(abc.ABC):
     keeps: ClassVar[frozenset[str]] = frozenset({"inputs", "outputs"})
     tiles: ClassVar[bool] = False
     compiles: ClassVar[bool] = False
+    products: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         """Hold the name to the form that a registry needs."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -10,11 +12,21 @@ import numpy as np
 from ._axes import Shape
 from ._op import Array
 
+Call = Callable[[], None]
+"""What a run does, as often as it is called. One with a method `then` is asked there for a call that does the same and the next at once, so that the
+interpreter's lock is not needed between them; it returns None where it knows none."""
+
 
 class MemoryLayout(abc.ABC):
-    """An order of entries; equal ones have the same name."""
+    """An order of entries; equal ones have the same name.
+
+    Attributes:
+        name: by which it is known.
+        together: how many entries of a batch lie side by side, so that parts of a batch are best as large, or multiples of it.
+    """
 
     name: str
+    together: int = 1
 
     @abc.abstractmethod
     def shape(self, plain: Shape) -> Shape:
@@ -31,6 +43,14 @@ class MemoryLayout(abc.ABC):
     @abc.abstractmethod
     def unpack(self, packed: Array, out: Array) -> None:
         """Write the entries of `packed`, in this order, to `out` as its users see them."""
+
+    def packing(self, plain: Array, out: Array, *, gradient: bool = False) -> Call:
+        """Return a call that does what `pack` or `pack_gradient` does, with contiguous arrays at their addresses for good."""
+        return partial(self.pack_gradient if gradient else self.pack, plain, out)
+
+    def unpacking(self, packed: Array, out: Array) -> Call:
+        """Return a call that does what `unpack` does, likewise."""
+        return partial(self.unpack, packed, out)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MemoryLayout) and self.name == other.name

@@ -162,13 +162,7 @@ class Parameters(Mapping[str, Array]):
             DTypeError: it has another element type.
             NonFiniteError: it holds a NaN or an infinity; the message names the array.
         """
-        found = as_array(vector, "the vector")
-        if found.shape != (self.layout.size,):
-            raise ShapeError(f"the vector of these parameters has shape ({self.layout.size},); got {found.shape}")
-        if found.dtype != self.dtype:
-            raise DTypeError(f"the vector of these parameters is {self.dtype}; got {found.dtype}; convert with .astype(np.{self.dtype})")
-        self._check_finite(found)
-        return Parameters(self.layout, found.copy())
+        return self.holding(as_array(vector, "the vector").copy())
 
     def reused(self, who: str, other: Any) -> Array:
         """The vector of other parameters of this layout, to be written to, which changes them; `who` is for messages.
@@ -178,20 +172,28 @@ class Parameters(Mapping[str, Array]):
             DTypeError: they have another element type.
         """
         want(other, Parameters, who, "parameters that are not needed any more", ShapeError)
-        if (other.layout is not self.layout and other.layout != self.layout) or np.shares_memory(other.vector, self.vector):
-            raise ShapeError(f"{who} must be parameters of the same graph, in memory of their own")
+        if other.layout is not self.layout and other.layout != self.layout:
+            self.layout.refuse(other.layout)
         if other.dtype != self.dtype:
             raise DTypeError(f"{who} must be {self.dtype}, as the parameters are; got {other.dtype}")
+        if np.shares_memory(other.vector, self.vector):
+            raise ShapeError(f"{who} must have memory of its own; got that of the parameters")
         vector: Array = other.vector
         vector.flags.writeable = True
         return vector
 
     def holding(self, vector: Array) -> Parameters:
-        """Return parameters that are this vector, as it is, once it is known to be finite.
+        """Return parameters that are this vector, as it is, which nobody else may change.
 
         Raises:
+            ShapeError: it has another length.
+            DTypeError: it has another element type.
             NonFiniteError: it holds a NaN or an infinity; the message names the array.
         """
+        if vector.shape != self.vector.shape:
+            raise ShapeError(f"the vector of these parameters has shape ({self.layout.size},); got {vector.shape}")
+        if vector.dtype != self.vector.dtype:
+            raise DTypeError(f"the vector of these parameters is {self.dtype}; got {vector.dtype}; convert with .astype(np.{self.dtype})")
         self._check_finite(vector)
         return Parameters(self.layout, vector)
 

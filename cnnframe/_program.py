@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 
 from ._arena import ALIGNMENT
-from ._kernel import Arrays, Buffer, Call
-from ._memory import MemoryLayout
+from ._kernel import Arrays, Buffer
+from ._memory import Call, MemoryLayout
 from ._op import Array
 from ._parameters import Layout
 from ._placing import Placing, cotangent, own, wanted_layout
@@ -49,7 +49,8 @@ class Program:
             forward, backward = self._bind(number, stage)
             self._forward += forward
             back.append(backward)
-        self._backward = [call for calls in reversed(back) for call in calls]
+        self._forward = _joined(self._forward)
+        self._backward = _joined([call for calls in reversed(back) for call in calls])
 
     @property
     def bytes(self) -> int:
@@ -99,9 +100,7 @@ class Program:
             layout, stored = wanted_layout(stage, name), self._placing.lies[source]
             place = self._placing.place(source, layout)
             if place != source and place not in self._converted:
-                before.append(
-                    partial(_rearrange, self._arrays[source], stored, self._arrays[place], layout, np.empty(self.plan.shapes[source], self.plan.dtype))
-                )
+                before += _rearranging(self._arrays[source], stored, self._arrays[place], layout, np.empty(self.plan.shapes[source], self.plan.dtype))
                 self._converted.add(place)
             given[0][name] = self._arrays[place]
         outputs = {name: self._arrays[array] for name, array, _ in stage.steps[-1].outputs}
@@ -135,9 +134,9 @@ class Program:
             return [partial(np.add, target, made, out=target)]
         plain = np.empty(self.plan.shapes[source], self.plan.dtype)
         if first:
-            return [partial(_rearrange, made, stage.taken, target, stored, plain, gradient=True)]
+            return _rearranging(made, stage.taken, target, stored, plain, gradient=True)
         moved = self._arrays[f"{written} as {stored.name}"]
-        return [partial(_rearrange, made, stage.taken, moved, stored, plain, gradient=True), partial(np.add, target, moved, out=target)]
+        return [*_rearranging(made, stage.taken, moved, stored, plain, gradient=True), partial(np.add, target, moved, out=target)]
 
     def _buffers(self, stage: Stage) -> dict[str, Array]:
         found, offset = {}, 0
@@ -151,16 +150,22 @@ class Program:
         return found
 
 
-def _rearrange(given: Array, layout: MemoryLayout, out: Array, wanted: MemoryLayout, plain: Array, *, gradient: bool = False) -> None:
-    """Write an array in another layout; `plain` is room for the way between."""
-    pack = wanted.pack_gradient if gradient else wanted.pack
+def _joined(calls: list[Call]) -> list[Call]:
+    """The same calls, in fewer where they know how."""
+    found: list[Call] = []
+    for call in calls:
+        both = found[-1].then(call) if found and hasattr(found[-1], "then") else None
+        found[-1:] = [*found[-1:], call] if both is None else [both]
+    return found
+
+
+def _rearranging(given: Array, layout: MemoryLayout, out: Array, wanted: MemoryLayout, plain: Array, *, gradient: bool = False) -> list[Call]:
+    """The calls that write an array in another layout; `plain` is room for the way between."""
     if wanted.name == "plain":
-        layout.unpack(given, out)
-    elif layout.name == "plain":
-        pack(given, out)
-    else:
-        layout.unpack(given, plain)
-        pack(plain, out)
+        return [layout.unpacking(given, out)]
+    if layout.name == "plain":
+        return [wanted.packing(given, out, gradient=gradient)]
+    return [layout.unpacking(given, plain), wanted.packing(plain, out, gradient=gradient)]
 
 
 def _lines(buffer: Buffer) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ._axes import Shape
-from ._kernel import Arrays, Buffer, Call, Chain, Kernel
-from ._memory import PLAIN, MemoryLayout
+from ._kernel import Arrays, Buffer, Chain, Kernel
+from ._memory import PLAIN, Call, MemoryLayout
 from ._op import Array, Op
 
 

@@ -50,7 +50,7 @@ class SGD(Optimizer):
                 slope[place] += np.asarray(decay, slope.dtype) * parameters.vector[place]
         # A rate in float64 would turn a step in float32 into float64.
         velocity = self.momentum * state - np.asarray(rate, parameters.dtype) * slope
-        return parameters.with_vector(parameters.vector + velocity), velocity
+        return parameters.holding(parameters.vector + velocity), velocity
 
     def step_into(self, out, parameters, gradients, state, rate):
         """Return the same in memory of an earlier step: in one pass of machine code where it is there and the rate is one number.

@@ -56,4 +56,4 @@ class SDLM(Optimizer):
         # A rate in float64 would turn a step in float32 into float64.
         own = np.asarray(rate, parameters.dtype) / (np.asarray(self.mu, parameters.dtype) + state["curvature"])
         velocity = self.momentum * state["velocity"] - own * gradients.vector
-        return parameters.with_vector(parameters.vector + velocity), {**state, "velocity": velocity}
+        return parameters.holding(parameters.vector + velocity), {**state, "velocity": velocity}

@@ -214,9 +214,9 @@ def test_gradients_into_memory_that_is_there():
     kept = first.vector.copy()
     again = run.gradients(params, out=first, **arrays).parameters
     assert np.shares_memory(again.vector, first.vector) and np.array_equal(again.vector, kept) and not again.vector.flags.writeable
-    with pytest.raises(cf.ShapeError, match="out must be float64"):
+    with pytest.raises(cf.ShapeError, match="out must have memory of its own"):
         run.gradients(params, out=params, **arrays)
-    with pytest.raises(cf.ShapeError, match="the parameters of earlier gradients"):
+    with pytest.raises(cf.ShapeError, match="out must be parameters that are not needed any more"):
         run.gradients(params, out=kept, **arrays)
 
 
@@ -263,6 +263,18 @@ def test_a_batch_is_divided_without_rest_and_evenly(batch, threads):
     parts = divide(batch, 100_000.0, threads)
     sizes = [size for mine in parts for size in mine]
     assert sum(sizes) == batch and max(sizes) - min(sizes) <= 1 + (max(map(sum, parts)) != min(map(sum, parts))) and len(parts) <= threads
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("batch", [16, 31, 50, 64, 257])
+@pytest.mark.parametrize("together", [8, 16])
+def test_parts_of_a_batch_are_full_blocks_but_for_the_last(batch, threads, together):
+    parts = divide(batch, 100_000.0, threads, together)
+    sizes = [size for mine in parts for size in mine]
+    assert sum(sizes) == batch and not any(size % together for size in sizes[:-1]) and sizes[-1] > 0
+    assert len(parts) == min(threads, -(-batch // together))
+    blocks = [sum(-(-size // together) for size in mine) for mine in parts]
+    assert blocks == sorted(blocks, reverse=True) and blocks[0] - blocks[-1] <= 1
 
 
 def test_layouts_come_back_as_they_went():

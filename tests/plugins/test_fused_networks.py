@@ -50,6 +50,19 @@ def test_gradients_are_those_of_the_reference(name):
     assert np.array_equal(again.parameters.vector, one.parameters.vector)
 
 
+@needs_numba
+def test_runs_are_joined_where_both_are_machine_code():
+    from cnnframe_plugins.fused import Layout
+
+    layout, array = Layout("lanes", 4), np.arange(30.0).reshape(5, 2, 3)
+    packed, back, twice = np.empty(layout.size(array.shape)), np.zeros_like(array), np.zeros_like(array)
+    both = layout.bound("pack", array, packed).then(layout.bound("unpack", back, packed))
+    three = both.then(layout.bound("unpack", twice, packed))
+    three()
+    assert np.array_equal(back, array) and np.array_equal(twice, array)
+    assert three.then(print) is None
+
+
 SMALL = cf.Graph.chain(make("dense", units=3), make("relu"), inputs="n 2", loss=make("squared_error"))
 ARRAYS = {"x": np.arange(6.0).reshape(3, 2), "t": np.ones((3, 3))}
 
@@ -64,12 +77,12 @@ def answers(run):
 @pytest.fixture
 def fresh(tmp_path, monkeypatch):
     """No kernels in this process or on disk."""
-    from cnnframe_plugins.fused import _compiler, _layout, _stage
+    from cnnframe_plugins.fused import _compiler, _layout, _run, _stage
 
     def forget():
         _compiler._loaded.clear()
         _compiler._checked.clear()
-        for kept in (_stage._text, _stage._compiled, _layout._kernels):
+        for kept in (_stage._text, _stage._compiled, _layout._kernels, _run.series):
             kept.cache_clear()
 
     monkeypatch.setenv("CNNFRAME_CACHE", str(tmp_path / "kernels"))

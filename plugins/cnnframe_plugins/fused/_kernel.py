@@ -24,6 +24,7 @@ class Side(MemoryLayout):
     def __init__(self, layout: Layout) -> None:
         """Name it by its kind, its width and its border."""
         self.layout = layout
+        self.together = layout.lanes if layout.kind == "lanes" else 1
         self.name = f"{layout.kind}_{layout.lanes}" + (f"_border_{layout.border}" if layout.border else "")
 
     def shape(self, plain: tuple[int, ...]) -> tuple[int, ...]:
@@ -38,12 +39,21 @@ class Side(MemoryLayout):
 
     def pack_gradient(self, plain: Array, out: Array) -> None:
         """Copy; what lies beyond the batch, and in the border, is 0."""
-        out.fill(0)
+        if self.layout.border:
+            out.fill(0)
         self.layout.pack(plain, out, gradient=True)
 
     def unpack(self, packed: Array, out: Array) -> None:
         """Copy the samples that there are."""
         self.layout.unpack(packed, out)
+
+    def packing(self, plain: Array, out: Array, *, gradient: bool = False) -> Call:
+        """Machine code, where samples lie side by side."""
+        return self.layout.bound("pack", plain, out, gradient=gradient) if self.layout.kind == "lanes" else super().packing(plain, out, gradient=gradient)
+
+    def unpacking(self, packed: Array, out: Array) -> Call:
+        """Machine code, likewise."""
+        return self.layout.bound("unpack", out, packed) if self.layout.kind == "lanes" else super().unpacking(packed, out)
 
 
 class FusedKernel(Kernel):
@@ -54,6 +64,7 @@ class FusedKernel(Kernel):
     rank = 50
     tiles = True
     compiles = True
+    products = False
 
     @classmethod
     def unavailable(cls) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from ._compiler import Kernel, build, fetch
+from ._run import Run, address
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,7 @@ class Layout:
         if self.kind == "plain":
             np.copyto(flat[: array.size].reshape(array.shape), array)
         elif self.kind == "lanes":
-            array = np.ascontiguousarray(array)
-            _run(_kernels(array.dtype.name, self.lanes)["pack"], array, flat, self.lanes, gradient=gradient)
+            self.bound("pack", np.ascontiguousarray(array), flat, gradient=gradient)()
         else:
             self._inner(flat, array.shape)[...] = array.reshape(self._split(array.shape)).transpose(0, 1, 3, 4, 2)
 
@@ -57,9 +57,15 @@ class Layout:
         if self.kind == "plain":
             np.copyto(array, flat[: array.size].reshape(array.shape))
         elif self.kind == "lanes":
-            _run(_kernels(array.dtype.name, self.lanes)["unpack"], array, flat, self.lanes)
+            self.bound("unpack", array, flat)()
         else:
             array.reshape(self._split(array.shape))[...] = self._inner(flat, array.shape).transpose(0, 1, 4, 2, 3)
+
+    def bound(self, name: str, array: Any, flat: Any, *, gradient: bool = False) -> Run:
+        """Settle the buffers of "pack" or "unpack" for lanes; both arrays are contiguous."""
+        batch = len(array)
+        table = np.array([address(array), address(flat), batch, array.size // max(batch, 1), int(gradient)], np.int64)
+        return Run(((_kernels(array.dtype.name, self.lanes)[name], address(table), -(-batch // self.lanes)),), (table, array, flat))
 
     def prepare(self, dtype: str) -> None:
         """Compile what packs and unpacks, or fetch it, if it is compiled."""
@@ -121,14 +127,3 @@ def _body(lanes: int) -> str:
 @cache
 def _kernels(dtype: str, lanes: int) -> Mapping[str, Kernel]:
     return build(_body(lanes), ("pack", "unpack"), dtype, lanes)
-
-
-def _run(kernel: Kernel, array: Any, flat: Any, lanes: int, *, gradient: bool = False) -> None:
-    batch = len(array)
-    table = np.array([address(array), address(flat), batch, array.size // max(batch, 1), int(gradient)], np.int64)
-    kernel(address(table), 0, -(-batch // lanes))
-
-
-def address(array: Any) -> int:
-    """Where an array's numbers begin."""
-    return int(array.__array_interface__["data"][0])

@@ -1,26 +1,74 @@
-"""A kernel on settled buffers."""
+"""Kernels on settled buffers."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
-from ._compiler import Kernel, results
+import numpy as np
+
+from ._compiler import Kernel, KernelError, build, fetch, results
+
+_SOURCE: Final = """
+
+def series(table, first, last):
+    for i in range(first, last):
+        call_at(number(table, 4 * i), number(table, 4 * i + 1), number(table, 4 * i + 2), number(table, 4 * i + 3))
+"""
+_OF: Final = ("float64", 4)
 
 
 class Run:
-    """Calling it runs a kernel on all blocks of its arrays, without the interpreter's lock, and costs a microsecond more than the kernel.
+    """Calling it runs kernels on all blocks of their arrays, without the interpreter's lock, and costs a microsecond more than the kernels.
 
     It has no threads of its own: a caller that has several gives each a run on a part of the batch.
+
+    Attributes:
+        kernels: each with the address of its table and how many blocks there are.
+        held: the arrays that must live as long.
     """
 
-    __slots__ = ("_arguments", "_call", "_held")
+    __slots__ = ("_arguments", "_call", "held", "kernels")
 
-    def __init__(self, kernel: Kernel, table: int, blocks: int, held: tuple[Any, ...]) -> None:
-        """Take the address of a table, how many blocks there are, and the arrays that must live as long."""
+    def __init__(self, kernels: tuple[tuple[Kernel, int, int], ...], held: tuple[Any, ...]) -> None:
+        """Take kernels and arrays."""
+        self.kernels = kernels
+        if len(kernels) > 1:
+            rows = np.array([(kernel.address, table, 0, blocks) for kernel, table, blocks in kernels], np.int64)
+            kernels = ((series(), address(rows), len(rows)),)
+            held = (*held, rows)
+        ((kernel, table, blocks),) = kernels
         self._call = kernel.call
         self._arguments = (*results(), table, 0, blocks)
-        self._held = held
+        self.held = held
 
     def __call__(self) -> None:
-        """Run it."""
+        """Run them."""
         self._call(*self._arguments)
+
+    def then(self, other: Any) -> Run | None:
+        """Return a run of these kernels and another's; None if it is no run, or code is missing."""
+        try:
+            return Run((*self.kernels, *other.kernels), (*self.held, *other.held)) if isinstance(other, Run) else None
+        except KernelError:
+            return None
+
+
+@cache
+def series() -> Kernel:
+    """What runs kernels one after the other.
+
+    Raises:
+        KernelError: it cannot be compiled.
+    """
+    return build(_SOURCE, ("series",), *_OF)["series"]
+
+
+def series_ready() -> bool:
+    """Whether `series` compiles nothing."""
+    return fetch(_SOURCE, *_OF)
+
+
+def address(array: Any) -> int:
+    """Where an array's numbers begin."""
+    return int(array.__array_interface__["data"][0])

@@ -140,6 +140,12 @@ def _pointers(kit: _Kit) -> dict[str, Any]:
     def number(b: Any, v: Any, _s: Any, _c: Any) -> Any:
         return b.load(b.gep(b.inttoptr(v[0], ir.IntType(64).as_pointer()), [v[1]]))
 
+    def call_at(b: Any, v: Any, _s: Any, _c: Any) -> None:
+        # As Numba's functions are called: a place for the result, one for an exception, of which a kernel has none.
+        integer = ir.IntType(64)
+        results = [b.ptrtoint(b.alloca(integer), integer) for _ in range(2)]
+        b.call(b.inttoptr(v[0], ir.FunctionType(ir.IntType(32), [integer] * 5).as_pointer()), [*results, *v[1:]])
+
     def pointer(b: Any, v: Any, _s: Any, _c: Any) -> Any:
         return b.inttoptr(number(b, v, _s, _c), kit.element.as_pointer())
 
@@ -150,6 +156,8 @@ def _pointers(kit: _Kit) -> dict[str, Any]:
         # The k-th address of a table, as a pointer to entries; a number of a table.
         "pointer": _intrinsic(2, lambda *_: types.CPointer(kit.scalar)(types.int64, at), pointer),
         "number": _intrinsic(2, lambda *_: types.int64(types.int64, at), number),
+        # Call a kernel at an address with its table and range.
+        "call_at": _intrinsic(4, lambda *_: types.none(types.int64, types.int64, types.int64, types.int64), call_at),
         # p + i; p[i]; p[i] = s.
         "shift": _intrinsic(2, lambda p, _i: p(p, at), lambda b, v, _s, _c: b.gep(v[0], [v[1]])),
         "get": _intrinsic(2, lambda p, _i: kit.scalar(p, at), lambda b, v, _s, _c: b.load(b.gep(v[0], [v[1]]))),

@@ -19,9 +19,9 @@ from ._expression import NotSaid, Source, activation_source, known_source
 from ._forward import forward_source
 from ._functions import source as functions_source
 from ._geometry import DTYPES, Chain, Declined, read
-from ._layout import PLAIN, Layout, address
+from ._layout import PLAIN, Layout
 from ._loops import PLACES, Loops, at
-from ._run import Run
+from ._run import Run, address, series, series_ready
 from ._wide import why_not_wide, wide_source
 
 FEW: Final = 8
@@ -166,7 +166,7 @@ class Compiled:
             if place in given:
                 table[at(place)] = address(given[place])
         table[at("links")] = address(self._links)
-        return Run(self.kernels[name], address(table), _blocks(self.loops), (table, *given.values(), self._links))
+        return Run(((self.kernels[name], address(table), _blocks(self.loops)),), (table, *given.values(), self._links))
 
     def _named(self, params: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         return {f"{prefix}{place}": params[name] for place, name in zip(("k", "b", "beta", "shift"), self.loops.chain.names, strict=True) if name}
@@ -221,7 +221,7 @@ def compiled_before(stage: Stage) -> bool:
     if not all(known_source(op, stage.dtype) for op in stage.ops if isinstance(op, Activation)):
         return False
     loops, body = _text(stage)
-    return fetch(body, stage.dtype, loops.lanes) and all(layout.ready(stage.dtype) for layout in _layouts(loops, stage))
+    return fetch(body, stage.dtype, loops.lanes) and series_ready() and all(layout.ready(stage.dtype) for layout in _layouts(loops, stage))
 
 
 @cache
@@ -237,6 +237,7 @@ def _compiled(stage: Stage) -> Compiled:
     except NotSaid as error:
         raise Declined(str(error)) from error
     kernels = build(body, ("forward", "backward"), stage.dtype, loops.lanes)
+    series()
     before, after = _layouts(loops, stage)
     for layout in (before, after):
         layout.prepare(stage.dtype)

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _simd
 from ._compiler import Kernel, KernelError, build, check, checked, fetch, missing
-from ._layout import address
+from ._run import address
 
 _SOURCE: Final = """
 

@@ -50,6 +50,7 @@ class FlattenKernel(Kernel):
     """A copy, from maps in either layout."""
 
     name = "numpy_flatten"
+    products = False
     keeps = frozenset()
 
     @classmethod

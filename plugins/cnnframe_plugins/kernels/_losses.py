@@ -15,6 +15,7 @@ class SquaredErrorKernel(Kernel):
     """Half the squared distance; the difference is kept (section 2.1, equation 1)."""
 
     name = "numpy_squared_error"
+    products = False
     keeps = frozenset()
 
     @classmethod
@@ -52,6 +53,7 @@ class SoftmaxCrossEntropyKernel(Kernel):
     """The logarithm of the softmax is kept (section 4.3)."""
 
     name = "numpy_softmax_cross_entropy"
+    products = False
     keeps = frozenset({"inputs"})
 
     @classmethod

@@ -80,6 +80,7 @@ class PointwiseKernel(Kernel):
     """An activation with a derivative that its output tells, in whatever layout the array lies."""
 
     name = "numpy_pointwise"
+    products = False
     keeps = frozenset({"outputs"})
 
     @classmethod

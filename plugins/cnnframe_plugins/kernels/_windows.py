@@ -43,6 +43,7 @@ class SubsampleKernel(_Windowed):
     """u = beta down(x) + b; the down-sampled map is kept (section 3.2)."""
 
     name = "numpy_subsample"
+    products = False
 
     @classmethod
     def matches(cls, ops: Sequence[Op]) -> int:
@@ -92,6 +93,7 @@ class MeanPoolKernel(_Windowed):
     """The mean of each window."""
 
     name = "numpy_mean_pool"
+    products = False
 
     @classmethod
     def matches(cls, ops: Sequence[Op]) -> int:
@@ -131,6 +133,7 @@ class MaxPoolKernel(_Windowed):
     """The maximum of each window; its place is kept, of equal ones the first."""
 
     name = "numpy_max_pool"
+    products = False
 
     @classmethod
     def matches(cls, ops: Sequence[Op]) -> int:
