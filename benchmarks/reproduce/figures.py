@@ -13,7 +13,7 @@ ELASTIC = "Simard 2003, elastic distortions; batches and rates of our own"
 DEEPLEARN_1 = Figure("deeplearn-1", "deeplearn", "DeepLearnToolbox's network, 1 epoch", "about 11 %", TOOLBOX, (9.0, 13.0), 1, 5)
 DEEPLEARN_100 = Figure("deeplearn-100", "deeplearn", "the same, 100 epochs", "1.2 %", TOOLBOX, (0.0, 1.4), 100)
 LENET5_SDLM = Figure("lenet5-sdlm", "lenet5", "LeNet-5, stochastic diagonal Levenberg-Marquardt", "0.95 %", LECUN, (0.0, 1.1), 20, 3)
-LENET5_SGD = Figure("lenet5-sgd", "lenet5", "LeNet-5, plain gradient descent with momentum", "none", "for comparison", (0.0, 100.0), 20, 1)
+LENET5_SGD = Figure("lenet5-sgd", "lenet5", "LeNet-5, plain gradient descent with momentum", "none", "for comparison", (0.0, 100.0), 20, 3)
 LECUN1989 = Figure("lecun1989", "lecun1989", "LeCun 1989, 7,291 and 2,007 digits of MNIST at 16x16", "4.09 %", EARLY, (3.5, 5.0), 23, 3)
 SIMARD2003 = Figure(
     "simard2003-elastic",
