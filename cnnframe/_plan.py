@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -41,6 +42,18 @@ class Step:
     outputs: tuple[tuple[str, str, Shape], ...]
     shapes: Mapping[str, Shape]
     wanted: frozenset[str]
+
+    @property
+    def operations(self) -> float:
+        """Multiplications and additions with weights: forward, for the weights, and for inputs whose gradient is wanted."""
+        _, _, shape = self.outputs[0]
+        total = 0.0
+        for name in self.op.declaration.params:
+            weights = self.shapes[name]
+            if len(weights) > 1 and len(shape) > 1:
+                each = math.prod(weights) * math.prod(shape) / shape[1]
+                total += 2 * each * (1 + (name in self.wanted) + bool(self.wanted.intersection(self.op.declaration.inputs)))
+        return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +28,16 @@ LEAST = 16
 """A batch with fewer entries is computed by this thread as it is: waking another, or holding matrix products back, costs more."""
 
 
+PAYS = 2**24
+"""Operations for which another thread saves more than it costs to wake it and to wait for it, which are tenths of a millisecond."""
+
+SLOWER = 4
+"""About how much longer those of a kernel that is not compiled for them take."""
+
+ENTRY = 8
+"""Operations that an entry of an array costs besides those with weights, about."""
+
+
 def default_threads() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -40,7 +51,7 @@ class Division:
 
     Attributes:
         batch: its size.
-        threads: on how many threads parts are computed, at most.
+        threads: on how many threads parts may be computed; little work stays on one.
         whole: the plan of the whole batch.
         parts: for each thread the sizes of its parts.
         plans: a plan for each size of a part.
@@ -52,7 +63,7 @@ class Division:
         self.batch = batch
         self.threads = threads
         together = max((layout.together for stage in whole.stages for layout in (stage.taken, stage.left)), default=1)
-        self.parts = divide(batch, per_entry(whole), threads, together) if whole.apart and batch > 1 else ((batch,),)
+        self.parts = divide(batch, per_entry(whole), paying(whole, threads), together) if whole.apart and batch > 1 else ((batch,),)
         sizes = sorted({size for mine in self.parts for size in mine}, reverse=True)
         self.plans = {size: whole if size == batch else make(size) for size in sizes}
 
@@ -183,6 +194,16 @@ def per_entry(plan: Plan) -> float:
     steps = [step for stage in plan.stages if not stage.kernel.tiles for step in stage.steps]
     made = sum(int(np.prod(shape)) for step in steps for _, _, shape in step.outputs)
     return (2 if plan.backward else 1) * made * plan.dtype.itemsize / max(plan.batch, 1)
+
+
+def paying(plan: Plan, threads: int) -> int:
+    """On how many of the threads a batch is computed: fewer where that is little work."""
+    cost = 0.0
+    for stage in plan.stages:
+        for step in stage.steps:
+            entries = sum(math.prod(shape) for _, _, shape in step.outputs)
+            cost += (step.operations + ENTRY * entries) * (1 if stage.kernel.compiles else SLOWER)
+    return max(1, min(threads, int(cost / PAYS)))
 
 
 def divide(batch: int, bytes_each: float, threads: int, together: int = 1) -> tuple[tuple[int, ...], ...]:

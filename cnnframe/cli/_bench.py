@@ -18,7 +18,6 @@ from .._errors import HyperparameterError
 from .._executor import Executor
 from .._graph import Graph
 from .._parameters import Parameters
-from .._plan import Plan
 from .._preparing import tell
 from .._registry import Registry, load
 from .._work import default_threads, products_on
@@ -101,7 +100,7 @@ def _row(registry: Registry, name: str, graph: Graph, size: int, way: str, kerne
         step()
     blocks = _timed(step, seconds)
     took = statistics.median(blocks)
-    share = _operations(work.whole) / took / ceiling
+    share = sum(step.operations for step in work.whole.steps) / took / ceiling
     return _Row(name, size, way, 1e3 * took, 1e3 * min(blocks), 1e3 * max(blocks), size / took, share, work.bytes / 2**20)
 
 
@@ -138,19 +137,6 @@ def _ceiling(threads: int, seconds: float) -> float:
     with products_on(threads):
         multiply()
         return 2 * _SIDE**3 / statistics.median(_timed(multiply, seconds))
-
-
-def _operations(plan: Plan) -> float:
-    """Multiplications and additions of layers with weights: forward, for the weights, and for inputs whose gradient is wanted."""
-    total = 0.0
-    for step in plan.steps:
-        _, _, shape = step.outputs[0]
-        for name in step.op.declaration.params:
-            weights = step.shapes[name]
-            if len(weights) > 1 and len(shape) > 1:
-                each = math.prod(weights) * math.prod(shape) / shape[1]
-                total += 2 * each * (2 + bool(step.wanted.intersection(step.op.declaration.inputs)))
-    return total
 
 
 def _print(rows: list[_Row], threads: int, ceiling: float, absent: list[str]) -> None:

@@ -49,7 +49,7 @@ def test_operations_are_counted_from_the_layers_with_weights():
     params = cf.Parameters.initialise(graph)
     plan = cf.Executor(graph, kernels=()).work(params, **_bench._drawn(graph, 7)).whole
     # 3x3 places, 3 maps, windows of 2x2x2, forward and for the weights; then 27 by 5 for all three, twice for a product and its sum.
-    assert _bench._operations(plan) == 7 * 2 * (2 * 9 * 3 * 8 + 3 * 27 * 5)
+    assert sum(step.operations for step in plan.steps) == 7 * 2 * (2 * 9 * 3 * 8 + 3 * 27 * 5)
 
 
 @pytest.mark.parametrize(

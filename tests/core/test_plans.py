@@ -175,6 +175,7 @@ def test_without_kernels_everything_is_the_reference():
 
 def test_what_mixes_a_batch_is_computed_whole(monkeypatch):
     monkeypatch.setattr("cnnframe._work.CACHE", 1000)
+    monkeypatch.setattr("cnnframe._work.PAYS", 1)
     graph = cf.Graph.chain(make("dense", units=4), TANH, inputs="n 3", loss=make("squared_error"))
     params, arrays = question(graph, 40)
     work = cf.Executor(graph, kernels=NUMPY, threads=2).work(params, **arrays)
@@ -220,7 +221,18 @@ def test_gradients_into_memory_that_is_there():
         run.gradients(params, out=kept, **arrays)
 
 
-def test_an_error_in_a_thread_is_the_callers():
+def test_little_work_stays_on_one_thread():
+    graph = cf.Graph.chain(make("dense", units=64), make("relu"), inputs="n 512", loss=make("squared_error"))
+    params = cf.Parameters.initialise(graph)
+    # A product with 64 by 512 weights for each entry, forward and for the weights: 2**17 operations; four times that for NumPy's kernels.
+    for batch, workers in ((20, 1), (100, 3), (1000, 4)):
+        arrays = {"x": np.zeros((batch, 512), np.float32), "t": np.zeros((batch, 64), np.float32)}
+        assert len(cf.Executor(graph, kernels=NUMPY, threads=4).work(params, **arrays).parts) == workers
+
+
+def test_an_error_in_a_thread_is_the_callers(monkeypatch):
+    monkeypatch.setattr("cnnframe._work.PAYS", 1)
+
     class Broken(Kernel):
         name = "broken"
         rank = 99

@@ -303,7 +303,7 @@ def test_functions_are_within_a_few_units_of_the_last_place(dtype):
             assert not (wrong & ~(np.abs(y - want) <= limit)).any(), name
 
 
-@pytest.mark.parametrize("shape", [(3, 2, 5), (8, 7), (17, 1, 3, 3)])
+@pytest.mark.parametrize("shape", [(3, 2, 5), (8, 7), (17, 1, 3, 3), (5, 8)])
 def test_lanes_pack_and_unpack(shape):
     x = np.random.default_rng(0).standard_normal(shape)
     layout = Layout("lanes", 4)

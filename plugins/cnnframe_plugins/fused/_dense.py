@@ -12,7 +12,7 @@ from typing import Final
 from ._expression import Source
 from ._geometry import Chain, Linear
 from ._loops import at, columns, zero
-from ._text import Text, cut
+from ._text import Text, cut, turned
 
 PAIR: Final = 2
 """Blocks of samples side by side in registers."""
@@ -186,18 +186,7 @@ def _turn(t: Text, s: Products) -> None:
             # Past the end of a row the last input is repeated; what comes of it is not stored.
             name = f"f + {row}" if s.inputs == s.padded else f"min(f + {row}, {s.inputs - 1})"
             t(f"e = {name}", f"v{row} = load(x, (n * {s.inputs} + {place(s, 'e')}) * {lanes})")
-        names = [f"v{row}" for row in range(lanes)]
-        # As many rounds of pairs as there are halvings: rows r and r + half become rows 2r and 2r + 1.
-        half, number = lanes // 2, 0
-        rounds = lanes.bit_length() - 1
-        for _ in range(rounds):
-            made = [""] * lanes
-            for row in range(half):
-                low, high = f"z{number}", f"z{number + 1}"
-                t(f"{low} = zip_low({names[row]}, {names[row + half]})", f"{high} = zip_high({names[row]}, {names[row + half]})")
-                made[2 * row], made[2 * row + 1] = low, high
-                number += 2
-            names = made
+        names = turned(t, [f"v{row}" for row in range(lanes)])
         t(*(f"store(X, q + {row * s.padded}, {name})" for row, name in enumerate(names)))
 
 

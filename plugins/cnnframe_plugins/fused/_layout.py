@@ -12,6 +12,7 @@ import numpy as np
 
 from ._compiler import Kernel, build, fetch
 from ._run import Run, address
+from ._text import Text, turned
 
 
 @dataclass(frozen=True)
@@ -89,39 +90,45 @@ class Layout:
 
 PLAIN: Final = Layout()
 
-_SOURCE: Final = """
 
-def pack(table, first, last):
-    array, flat = pointer(table, 0), pointer(table, 1)
-    batch, entries, gradient, nothing = number(table, 2), number(table, 3), number(table, 4), {zero}
-    for n in range(first, last):
-        if (n + 1) * {lanes} <= batch:
-            for e in range(entries):
-                store(flat, (n * entries + e) * {lanes}, load_step(array, n * {lanes} * entries + e, entries))
-        else:
-            for e in range(entries):
-                for l in range({lanes}):
-                    sample = n * {lanes} + l
-                    value = get(array, min(sample, batch - 1) * entries + e)
-                    put(flat, (n * entries + e) * {lanes} + l, nothing if gradient > 0 and sample >= batch else value)
-
-
-def unpack(table, first, last):
-    array, flat = pointer(table, 0), pointer(table, 1)
-    batch, entries = number(table, 2), number(table, 3)
-    for n in range(first, last):
-        if (n + 1) * {lanes} <= batch:
-            for e in range(entries):
-                store_step(array, n * {lanes} * entries + e, load(flat, (n * entries + e) * {lanes}), entries)
-        else:
-            for l in range(batch - n * {lanes}):
-                for e in range(entries):
-                    put(array, (n * {lanes} + l) * entries + e, get(flat, (n * entries + e) * {lanes} + l))
-"""
-
-
+@cache
 def _body(lanes: int) -> str:
-    return _SOURCE.format(lanes=lanes, zero="total(splat(0.0))")
+    """The source of "pack" and "unpack": squares of as many samples as entries are turned in registers, and what is left goes one by one."""
+    t = Text()
+    for name in ("pack", "unpack"):
+        with t.block(f"def {name}(table, first, last):"):
+            t("array, flat = pointer(table, 0), pointer(table, 1)", "batch, entries, gradient = number(table, 2), number(table, 3), number(table, 4)")
+            t(f"whole, nothing = entries - entries % {lanes}, total(splat(0.0))")
+            with t.block("for n in range(first, last):"):
+                rows = [(f"array, (n * {lanes} + {row}) * entries + e", f"flat, (n * entries + e + {row}) * {lanes}") for row in range(lanes)]
+                with t.block(f"if (n + 1) * {lanes} <= batch:"):
+                    with t.block(f"for e in range(0, whole, {lanes}):"):
+                        t(*(f"v{row} = load({(plain if name == 'pack' else packed)})" for row, (plain, packed) in enumerate(rows)))
+                        made = turned(t, [f"v{row}" for row in range(lanes)])
+                        t(*(f"store({(packed if name == 'pack' else plain)}, {v})" for v, (plain, packed) in zip(made, rows, strict=True)))
+                    with t.block("for e in range(whole, entries):"):
+                        _step(t, name, lanes)
+                with t.block("else:"):
+                    _rest(t, name, lanes)
+    return str(t)
+
+
+def _step(t: Text, name: str, lanes: int) -> None:
+    if name == "pack":
+        t(f"store(flat, (n * entries + e) * {lanes}, load_step(array, n * {lanes} * entries + e, entries))")
+    else:
+        t(f"store_step(array, n * {lanes} * entries + e, load(flat, (n * entries + e) * {lanes}), entries)")
+
+
+def _rest(t: Text, name: str, lanes: int) -> None:
+    """The last block, which the batch does not fill."""
+    if name == "pack":
+        with t.block("for e in range(entries):"), t.block(f"for l in range({lanes}):"):
+            t(f"sample = n * {lanes} + l", "value = get(array, min(sample, batch - 1) * entries + e)")
+            t(f"put(flat, (n * entries + e) * {lanes} + l, nothing if gradient > 0 and sample >= batch else value)")
+    else:
+        with t.block(f"for l in range(batch - n * {lanes}):"), t.block("for e in range(entries):"):
+            t(f"put(array, (n * {lanes} + l) * entries + e, get(flat, (n * entries + e) * {lanes} + l))")
 
 
 @cache

@@ -46,6 +46,21 @@ class Text:
         return "\n".join(self.lines) + "\n"
 
 
+def turned(t: Text, names: list[str]) -> list[str]:
+    """Write the transpose of a square of vectors, as many as they have lanes, and return the names of its rows."""
+    # As many rounds of pairs as there are halvings: rows r and r + half become rows 2r and 2r + 1.
+    half, number = len(names) // 2, 0
+    for _ in range(len(names).bit_length() - 1):
+        made = [""] * len(names)
+        for row in range(half):
+            low, high = f"z{number}", f"z{number + 1}"
+            t(f"{low} = zip_low({names[row]}, {names[row + half]})", f"{high} = zip_high({names[row]}, {names[row + half]})")
+            made[2 * row], made[2 * row + 1] = low, high
+            number += 2
+        names = made
+    return names
+
+
 Tiles = list[tuple[int, int, int]]
 """Start, width and number of equal tiles in a row."""
 
