@@ -12,11 +12,12 @@ import pytest
 from suite_parts import (
     OPS,
     Settled,
+    broken,
     case,
 )
 
 import cnnframe as cf
-from cnnframe import Activation, DataError, Links, at_least, multiple_of, one_of, positive
+from cnnframe import Activation, DataError, Links, at_least, between, multiple_of, one_of, positive
 from cnnframe._axes import ELLIPSIS
 from cnnframe._hyper import hyperparameters
 from cnnframe_derivations import Settings
@@ -324,6 +325,18 @@ def test_what_has_one_axis_need_not_differ_between_axes():
     made = dataclass(frozen=True)(type("OneAxis", (OPS["max_pool"],), {"name": "one_axis", "dims": 1, "__annotations__": {"dims": Annotated[int, one_of(1)]}}))
     found = awkward(made)
     assert "size above 1" in found and not any("all axes" in feature for feature in found)
+
+
+def test_a_map_of_one_axis_need_not_be_square():
+    found = awkward(type(broken(inputs={"x": "n c h0"}, output="n c h0")))
+    assert not any("square" in feature for feature in found) and "c above 4" in found
+    assert "a map that is not square" in awkward(type(broken(inputs={"x": "n c h0 h1"}, output="n c h0 h1")))
+
+
+def test_the_simplest_number_is_one_that_bounds_allow():
+    for bound, value in (((0, 0.4), 0.25), ((0, 0.75), 0.5), ((1, 3), 2), ((-1, 0.2), 0.0)):
+        made = type("Bound", (Settled,), {"__annotations__": {"part": Annotated[float, between(*bound, include_low=False)]}})
+        assert sample(dataclass(frozen=True, kw_only=True)(made)).part == value
 
 
 def test_digits_name_a_structure():

@@ -204,18 +204,34 @@ def test_results_are_kept_in_the_home_folder_if_nothing_else_is_said(tmp_path, m
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_single_numbers_may_fall_back_by_what_a_library_is_off_by(sign):
-    grid = np.linspace(2.0, 2.00001, 40, dtype=np.float32)
+    """Where tanh is 1, four units in the last place are allowed for, and five are not."""
+    grid = np.linspace(10.0, 20.0, 40, dtype=np.float32)
 
     def dented(units):
         def f(x):
-            y = np.tanh(x)
-            return (sign * np.where(x == grid[30], y.max() - units * np.spacing(y), y)).astype(x.dtype)
+            return (sign * np.where(x == grid[30], 1 - units * np.spacing(np.float32(1)), np.tanh(x))).astype(x.dtype)
 
-        return lambda: swept(f, lambda x: (sign * (1 - np.tanh(x) ** 2)).astype(x.dtype), lambda x: sign * tanh(x), *grid)
+        return swept(f, lambda x: (sign * (1 - np.tanh(x) ** 2)).astype(x.dtype), lambda x: sign * tanh(x), *grid)
 
-    assert dented(3)()["inputs"] == 40
-    with pytest.raises(Refutation, match="the output at x"):
-        dented(8)()
+    assert dented(3)["inputs"] == 40 == dented(4)["inputs"]
+    with pytest.raises(Refutation) as caught:
+        dented(5)
+    word = "fall" if sign > 0 else "rise"
+    assert caught.value.finding.certificate == f"the formula does not {word}, and the code has been at {sign} before"
+    assert f"the output at x = {float(grid[30])!r} must be {sign}; got" in caught.value.finding.what
+
+
+def test_code_may_overflow_near_the_largest_number_and_nowhere_else():
+    """A quarter of the largest is the last of which code may not form four times the value on its way."""
+    quarter = float(np.finfo(np.float32).max) / 4
+
+    def beyond(most):
+        return lambda x: np.where(np.abs(x) > most, np.copysign(np.inf, x), x).astype(x.dtype)
+
+    values = (-3 * quarter, 1.0, 0.9 * quarter, 1.1 * quarter)
+    assert swept(beyond(quarter), np.ones_like, lambda x: x, *values)["inputs"] == 4
+    with pytest.raises(Refutation, match="must be 7.65.*e.37; got inf"):
+        swept(beyond(quarter / 2), np.ones_like, lambda x: x, *values)
 
 
 def test_code_may_be_off_by_a_few_units_at_infinity():

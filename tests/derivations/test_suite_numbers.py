@@ -357,7 +357,12 @@ def test_which_formulas_may_be_computed_in_parts_of_a_batch():
         lambda self, at, x: total(define("e", x.shape, lambda k, d: total(x[k, m], (m, x.shape[1])) + 0 * d)[n, c], (n, x.shape[0]), (c, x.shape[1]))
     )
     assert [derive(op).splits for op in (rows, loss, anywhere, through, across)] == [True] * 5
-    assert [derive(op).splits for op in (products, first, columns, other_axis, mixed)] == [False] * 5
+    two = formula_of(
+        lambda self, at, x: {"y": total(x[n, c], (n, x.shape[0]), (c, x.shape[1])), "z": total(x[n, at["z"][0]], (n, x.shape[0]))},
+        inputs={"x": "n c"},
+        output={"y": "", "z": "c"},
+    )
+    assert [derive(op).splits for op in (products, first, columns, other_axis, mixed, two)] == [False] * 6
     assert [derive(op).batch_apart for op in (rows, loss, anywhere)] == [True, False, False]
 
 

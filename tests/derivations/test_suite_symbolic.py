@@ -218,3 +218,12 @@ def test_cases_for_symbols_are_chosen_by_what_no_other_shows(monkeypatch):
     found = Evidence("symbolic")
     symbolic.gather(bench, found)
     assert chosen == [2, 3, 1] and found.absent == "no case is small enough"
+
+
+def test_only_the_terms_a_symbol_is_in_are_taken_for_its_derivative():
+    ring = Ring()
+    x = symbols(ring, "x", np.array([0.75, 1.25]))
+    whole = x[0] * x[1] + x[1] ** 2 + np.exp(x[0] * 2) + 1 / (x[1] + 3)
+    run = symbolic._Run(None, ring, {}, {}, {}, {}, {}, {})
+    for symbol, part in ((0, x[0] * x[1] + np.exp(x[0] * 2)), (1, x[0] * x[1] + x[1] ** 2 + 1 / (x[1] + 3))):
+        assert run._with(whole.terms, symbol) == part.terms

@@ -81,6 +81,32 @@ def test_a_logarithm_of_a_sum_has_the_sums_value(values):
         assert ring.value(np.log(sign * (-6 * x * (-1) * sign)).terms) == pytest.approx(np.log(6 * values[0]), rel=1e-12)
 
 
+def test_logarithms_of_what_begins_with_a_minus():
+    for values in ((0.75, 1.25), (-2.5, -3.0)):
+        ring, x, y = pair(*values)
+        for inside in (5 - x, 9 - x * x / 2 + y, (4 - y) / 3, -x - 2 * y + 12):
+            found = np.log(inside)
+            assert ring.value(found.terms) == pytest.approx(np.log(inside.value), rel=1e-12) == found.value
+            assert ring.vanishes((np.exp(found) - inside).terms)
+
+
+def test_a_root_of_two_negative_factors_is_refused():
+    """Each by itself has no real root, though the product has."""
+    _, x, y = pair(-0.75, 1.25)
+    with pytest.raises(Domain):
+        np.sqrt(x * (y - 5))
+    _, x, y = pair(-0.75, -1.25)
+    with pytest.raises(Domain):
+        np.sqrt(x * y)
+
+
+def test_roots_of_even_powers_that_come_out_whole_are_powers_again():
+    ring, x, _ = pair(-0.75, 1.25)
+    for root in ((x * x) ** -0.5, (x**-4) ** 0.25):
+        assert root.value == pytest.approx(4 / 3)
+        assert ring.vanishes((np.exp(root) - np.exp(-1 / x)).terms) and not ring.vanishes((np.exp(root) - np.exp(1 / x)).terms)
+
+
 def test_functions_of_floats_alone_take_symbols():
     from scipy import special
 

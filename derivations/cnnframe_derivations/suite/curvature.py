@@ -61,8 +61,8 @@ def check(oracle: Oracle, evidence: Evidence) -> None:
         label = f"curvature of {name!r}"
         miss = truth.first_miss(got[name])
         if miss is not None:
-            bound = f"within {truth.bound[miss]:.2g} of it" if truth.bound[miss] else "equal to it, since all is made of integers"
-            raise subject.wrong(label, truth, got[name], miss, f"the formula's own derivatives give this value, and the answer must be {bound}")
+            asked = f"within {truth.bound[miss]:.2g} of it" if truth.bound[miss] else "equal to it, since all is made of integers"
+            raise subject.wrong(label, truth, got[name], miss, f"the formula's own derivatives give this value, and the answer must be {asked}")
         if truth.value.size:
             evidence.passed(label)
 

@@ -147,7 +147,7 @@ def _shape(subject: Subject, got: Any, plain: Any, x: Any) -> None:
     with np.errstate(all="ignore"):
         slack = (ULPS * np.spacing(np.maximum(np.abs(came), np.abs(wanted.astype(np.float32))))).astype(np.float64)
         steps = np.diff(wanted)
-        for sign, word in ((1.0, "fall"), (-1.0, "rise")):
+        for sign, word in ((1, "fall"), (-1, "rise")):
             if not np.all(sign * steps >= 0):
                 continue
             reached = np.maximum.accumulate(sign * came.astype(np.float64))
