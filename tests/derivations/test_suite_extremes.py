@@ -230,7 +230,7 @@ def test_code_may_overflow_near_the_largest_number_and_nowhere_else():
 
     values = (-3 * quarter, 1.0, 0.9 * quarter, 1.1 * quarter)
     assert swept(beyond(quarter), np.ones_like, lambda x: x, *values)["inputs"] == 4
-    with pytest.raises(Refutation, match="must be 7.65.*e.37; got inf"):
+    with pytest.raises(Refutation, match="must be .* got inf"):
         swept(beyond(quarter / 2), np.ones_like, lambda x: x, *values)
 
 
