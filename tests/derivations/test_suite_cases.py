@@ -105,6 +105,7 @@ def test_the_simplest_instance_of_a_class():
     found = sample(Settled)
     assert (found.count, found.open) == (2, 0.5)
     assert sample(Settled, count=7).count == 7
+    assert sample(OPS["conv_linked"]).links == Links.all(1, 1)
     for cls in OPS.operations().values():
         assert isinstance(sample(cls), cls)
 

@@ -242,3 +242,16 @@ def test_outputs_without_a_kink_are_passed_over():
 def test_a_complex_step_allows_for_two_roundings_of_the_gradient():
     there = probe(pointwise("exponential", np.exp, np.exp, exp), 1.0)
     assert there._complex_step("x", (0,)).error >= 2 * there.oracle.gradients["x"].bound[0]
+
+
+def test_complex_steps_allow_for_what_underflows_under_a_large_cotangent():
+    """exp(-700) times a step of 1e-30 is below the smallest number: the step sees 0, and no more is known than how large the cotangent is."""
+    there = weighted_probe(pointwise("exponential", np.exp, np.exp, exp), [-700.0], [1e13])
+    estimate = there._complex_step("x", (0,))
+    assert abs(estimate.value - 1e13 * math.exp(-700)) <= estimate.error < 1e-270
+
+
+def test_a_derivative_of_0_is_found_by_differences():
+    flat = pointwise("flat", lambda x: np.exp(x) - x, lambda x: np.exp(x) - 1, lambda x: exp(x) - x)
+    estimate = probe(flat, 0.0)._five_points("x", (0,))
+    assert abs(estimate.value) <= estimate.error < 1e-8

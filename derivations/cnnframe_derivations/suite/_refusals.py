@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from cnnframe import HyperparameterError, Op, PerAxis
+from cnnframe import HyperparameterError, Op
 from cnnframe._hyper import Hyperparameter, Interval, OneOf, hyperparameters
 
 from ._coverage import sample
@@ -38,8 +38,7 @@ def _bad_values(hyper: Hyperparameter) -> Iterator[Any]:
         candidates: list[Any] = []
         if isinstance(bound, Interval):
             ends = [end for end in (bound.low, bound.high) if math.isfinite(end)]
-            whole = hyper.kind in (int, PerAxis)
-            candidates = [value for end in ends for value in ([math.floor(end) - 1, math.floor(end), math.ceil(end) + 1] if whole else [end - 1, end, end + 1])]
+            candidates = [value for end in ends for value in (math.floor(end) - 1, end, math.ceil(end) + 1)]
         elif isinstance(bound, OneOf):
             candidates = ["no such choice"] if hyper.kind is str else [-1, 0, max(bound.values) + 1]
         yield from (value for value in candidates if not bound.allows(value, {}))
