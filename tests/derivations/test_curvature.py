@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+import mpmath
 import numpy as np
 import pytest
+import suite_parts
+import sympy as sp
 
 import cnnframe as cf
 from cnnframe import _curvature
 from cnnframe._curvature import Route, Routes
-from cnnframe.algebra import first_maximum, indices, total
+from cnnframe.algebra import exp, first_maximum, indices, tanh, total, when
 from cnnframe_derivations._rounding import Rounding
 from cnnframe_derivations.diagonal import rule
 from cnnframe_derivations.suite import Settings, _curved, curvature, gather
-from cnnframe_derivations.suite._cases import Case
+from cnnframe_derivations.suite._cases import DTYPES, Case
 from cnnframe_derivations.suite._oracle import Oracle
 from cnnframe_derivations.suite._values import PRECISION
 from cnnframe_derivations.suite._verdict import Evidence, OraclesDisagree, Skip
@@ -274,6 +277,142 @@ def test_an_output_that_does_not_depend_adds_no_room():
     assert one == two > 0
 
 
+def test_bounds_count_the_roundings_of_squares_and_sums():
+    """In units u of the element type: 16 for each route times the size of a term, of which one counts five and each other one more."""
+    for dtype in ("float32", "float64"):
+        u = 2.0 ** -PRECISION[dtype]
+        one, none = np.ones((1, 1)), np.zeros((1, 1))
+        assert _curved._bound(3 * one, one / 2, none, dtype) == 3 * 16 * 5 * u / 4
+        assert _curved._bound(np.ones((3, 1)), np.full((3, 1), 0.5), np.zeros((3, 1)), dtype) == 3 * 16 * 7 * u / 4
+        # A slope of 2 that is off by 3 units may come as 2 + 16 * 3 u, and its square is of terms of size 5.
+        assert _curved._bound(one, 2 * one, 3 * one, dtype) == pytest.approx(2 * 2 * 48 * u + (48 * u) ** 2 + 16 * 5 * u * 25, rel=1e-14)
+        assert _curved._bound(one, none, 3 * one, dtype) == pytest.approx((48 * u) ** 2 + 16 * 5 * u * 9, rel=1e-14)
+        # Columns are bounded one by one: the first is made of integers.
+        assert [bound > 0 for bound in _curved._bound(np.ones((2, 1)), np.array([[1.0, 1.0], [2.0, 0.5]]), np.zeros((2, 2)), dtype)] == [False, True]
+        assert _curved._bound(one / 2, one, none, dtype) > 0
+        # Partial sums may be 2^6 times as large.
+        most = {"float32": 2**8, "float64": 2**23}[dtype]
+        assert _curved._bound(one, most * one, none, dtype) == 0 < _curved._bound(one, 2 * most * one, none, dtype)
+        assert _curved._bound(np.full((2, 1), 2.0), np.full((2, 1), float(most)), np.zeros((2, 1)), dtype) > 0
+
+
+def test_a_case_with_too_many_pairs_or_without_a_value_is_skipped():
+    relu = OPS["relu"]()
+    for size, fits in ((38, True), (39, False)):
+        oracle = Oracle(Case(relu, {"...": (size,)}, "float64", "C", "small", 1))
+        if fits:
+            assert _curved.curved(oracle, oracle.cotangents)["x"].value.shape == (size,)
+        else:
+            with pytest.raises(Skip, match="more than 1500 pairs"):
+                _curved.curved(oracle, oracle.cotangents)
+
+
+def at_numbers(cls, *values):
+    """The diagonal of an activation at these numbers, below a diagonal of ones."""
+    oracle = suite_parts.at(cls, *values)
+    return _curved.curved(oracle, oracle.cotangents)
+
+
+def test_where_the_formula_is_not_finite_or_decided_nothing_is_asked():
+    root = suite_parts.pointwise("root", expr=lambda x: x ** sp.Rational(1, 2))
+    assert at_numbers(root, 4.0)["x"].value == 1 / 16
+    for value in (0.0, -1.0):
+        with pytest.raises(Skip, match="not finite"):
+            at_numbers(root, 4.0, value)
+    close = suite_parts.pointwise("close", expr=lambda x: when(exp(x) > 1, x + 1, 0))
+    assert at_numbers(close, 1.5)["x"].value == 1
+    with pytest.raises(Skip, match="within rounding"):
+        at_numbers(close, 1.5, 0.0)
+
+
+def test_outputs_add_what_each_hands_down():
+    """y = a + 2 b and z = 3 a, of integers and of logistic functions."""
+    oracle = Oracle(Case(suite_parts.Both(), {"n": 3}, "float64", "C", "small", 1))
+    above = {"y": np.array([1.0, 2.0, 0.0]), "z": np.array([1.0, 2.0, 3.0])}
+    found = _curved.curved(oracle, above)
+    assert found["a"].value.tolist() == [10, 20, 27] and found["b"].value.tolist() == [4, 8, 0]
+    assert not found["a"].bound.any() and not found["b"].bound.any()
+    oracle = Oracle(Case(suite_parts.BothCurved(), {"n": 3}, "float32", "C", "real", 1))
+    found = _curved.curved(oracle, above)
+    for name, factors in (("a", [10, 20, 27]), ("b", [4, 8, 0])):
+        slope = 1 - np.tanh(oracle.arrays[name].astype(np.float64)) ** 2
+        assert found[name].value == pytest.approx(factors * slope**2, rel=1e-13)
+        assert (found[name].bound < 0.03).all() and (found[name].bound > 0).tolist() == [True, True, name == "a"]
+
+
+@dataclass(frozen=True)
+class Mixed(suite_parts.Both):
+    """A sum of a number and the logistic function of another: one derivative is exact, and one is not."""
+
+    name = "mixed"
+    output = "n"
+
+    def forward(self, a, b):
+        return a + np.tanh(b), 1 - np.tanh(b) ** 2
+
+    def backward(self, dy, saved):
+        return {"a": 1 * dy, "b": dy * saved}
+
+    def formula(self, at, a, b):
+        return a[at] + tanh(b[at])
+
+
+def test_derivatives_are_worked_out_in_many_digits_unless_all_are_exact():
+    oracle = Oracle(Case(Mixed(), {"n": 24}, "float64", "C", "real", 1))
+    found = _curved.curved(oracle, {"y": np.ones(24)})
+    with mpmath.workdps(40):
+        wanted = [float((1 - mpmath.tanh(mpmath.mpf(b)) ** 2) ** 2) for b in oracle.arrays["b"]]
+    assert found["b"].value.tolist() == wanted and (found["a"].value == 1).all()
+
+
+def a_loss():
+    """A loss with the second derivative p (1 - p) of each entry, over the batch."""
+    oracle = Oracle(a_case("logistic_cross_entropy", {}, "real"))
+    above = {name: np.ones_like(value) for name, value in oracle.cotangents.items()}
+    p = 1 / (1 + np.exp(-oracle.arrays["z"]))
+    return oracle, above, p * (1 - p)
+
+
+def test_the_second_derivative_of_a_loss_is_held_to_differences():
+    oracle, above, wanted = a_loss()
+    found = _curved.curved(oracle, above)["z"]
+    assert found.value == pytest.approx(wanted, rel=1e-12) and (found.bound < 1e-12).all()
+    for entry in np.ndindex(wanted.shape):
+        assert _curved._quotient(oracle, "z", entry, above) == pytest.approx(wanted[entry], rel=1e-14)
+    doubled = {name: 2 * value for name, value in above.items()}
+    assert _curved._quotient(oracle, "z", (1, 2), doubled) == pytest.approx(2 * wanted[1, 2], rel=1e-14)
+    _curved._confirm(oracle, "z", wanted, above)
+    for factor in (1 + 1e-6, 1 - 1e-6, 0, -1):
+        with pytest.raises(OraclesDisagree, match="derived second derivative"):
+            _curved._confirm(oracle, "z", wanted * factor, above)
+    # Two entries are probed, and not always the same.
+    wrong = 0
+    for entry in np.ndindex(wanted.shape):
+        spoilt = wanted.copy()
+        spoilt[entry] *= 2
+        try:
+            _curved._confirm(oracle, "z", spoilt, above)
+        except OraclesDisagree:
+            wrong += 1
+    assert wrong == _curved.PROBES == 2
+
+
+def test_no_difference_is_taken_at_a_kink():
+    penalty = OPS.make("l1", strength=0.5)
+    oracle = Oracle(Case(penalty, {**penalty.declaration.known, "...": (2,)}, "float64", "C", "small", 1))
+    (name,) = oracle.arrays
+    oracle.arrays = {name: np.zeros(2)}
+    _curved._confirm(oracle, name, np.zeros(2), oracle.cotangents)
+
+
+def test_cases_are_of_few_forms_each_with_several(monkeypatch):
+    """Of eight cases two forms, of three one; the first that come."""
+    monkeypatch.setattr(curvature, "structure", lambda op: op.units)
+    cases = [a_case("dense", {"units": units}, "small") for units in (1, 2, 3, 1, 2, 1, 2, 1, 2, 1)]
+    for most, chosen in ((8, [1, 2] * 4), (11, [*([1, 2] * 4), 1]), (12, [1, 2, 3, *([1, 2] * 3), 1]), (3, [1, 1, 1])):
+        assert [case.op.units for case in curvature._of_few_forms(cases, most)] == chosen
+
+
 def test_derivatives_one_by_one_must_add_up_to_the_gradient():
     oracle = Oracle(a_case("dense", {"units": 2}, "real"))
     rounder = Rounding(PRECISION["float64"])
@@ -305,3 +444,11 @@ def test_where_nothing_has_a_gradient_there_is_nothing_to_propagate_to():
     op = Given()
     with pytest.raises(Skip, match="nothing to propagate to"):
         curvature.check(Oracle(Case(op, {"n": 2, "i": 2}, "float64", "C", "small", 1)), Evidence("curvature"))
+
+
+def test_half_of_the_cases_are_integers_and_half_of_those_of_each_type():
+    first = a_case("dense", {"units": 1}, "wide")
+    found = [curvature._varied(first, number, "") for number in range(8)]
+    assert [case.lattice for case in found] == ["small", "real"] * 4
+    assert [case.dtype for case in found] == [*DTYPES[:1] * 2, *DTYPES[1:] * 2] * 2
+    assert {curvature._varied(first, number, "float32").dtype for number in range(4)} == {"float32"}
