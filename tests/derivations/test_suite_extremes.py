@@ -23,8 +23,10 @@ from cnnframe import Layer
 from cnnframe._axes import ELLIPSIS
 from cnnframe.algebra import absolute, tanh, when
 from cnnframe_derivations import Settings
+from cnnframe_derivations._rounding import Rounded
 from cnnframe_derivations.suite import exhaustive, extremes, gather
 from cnnframe_derivations.suite._bench import BUDGETS, Bench
+from cnnframe_derivations.suite._calls import Subject
 from cnnframe_derivations.suite._cases import DTYPES
 from cnnframe_derivations.suite._oracle import UNIT, Oracle
 from cnnframe_derivations.suite._values import EXTREMES, LINE
@@ -90,12 +92,57 @@ def test_single_numbers_are_judged_with_the_largest_error_and_where_it_is():
     def far(x):
         return np.where(x == 1.5, x + 4 * np.spacing(x), x)
 
-    with pytest.raises(Refutation, match=r"the output at x = 1.5 must be 1.5; got 1.50000048 \(float32\)"):
+    with pytest.raises(Refutation, match=r"the output at x = 1.5 must be 1.5; got 1.50000048 \(float32\)") as caught:
         swept(far, np.ones_like, lambda x: x, *numbers)
+    found = caught.value.finding
+    assert {array.name: (array.shape, array.entries, array.entry) for array in found.arrays} == {
+        "x": ((1,), (1.5,), (0,)),
+        "expected": ((1,), (1.5,), (0,)),
+        "got": ((1,), (1.5 + 2.0**-21,), (0,)),
+    }
+    assert found.case == ("with swept() (float32, C layout)", "x (1,) = [1.5]")
     with pytest.raises(Refutation, match=r"the gradient of 'x' at x = 3.0 must be 1; got nan"):
         swept(np.copy, lambda x: np.where(x == 3, np.nan, np.ones_like(x)), lambda x: x, *numbers)
     with pytest.raises(Refutation, match=r"at x = 1\.5"):
         swept(lambda x: np.where(x == 1.5, 2, np.where(x == 1, np.float32(1.001), x)), np.ones_like, lambda x: x, *numbers)
+
+
+def test_single_numbers_may_be_off_by_two_roundings_of_their_value_and_no_more():
+    """Of the identity: at 1.5 one unit in the last place, which is two thirds of two roundings."""
+    for x0 in (1.5, -1.5):
+
+        def off(x, units, x0=x0):
+            return np.where(x == x0, x + units * np.spacing(x), x)
+
+        for units in (1, -1):
+            found = swept(lambda x, units=units: off(x, units), np.ones_like, lambda x: x, 1.0, x0, 2.0, 4.0)
+            assert found["output"] == {"ulps": 1.0, "at": x0}
+        for units in (2, -2):
+            with pytest.raises(Refutation, match=f"the output at x = {x0} must be {x0}"):
+                swept(lambda x, units=units: off(x, units), np.ones_like, lambda x: x, 1.0, x0, 2.0, 4.0)
+
+
+def test_single_numbers_may_be_off_by_sixteen_times_the_running_error():
+    """A half whose error is three units: 48 for the routes, and one for the answer's rounding."""
+    op = pointwise("half")()
+    for value in (0.5, -0.5):
+        truth, x = Rounded(np.array([value]), np.array([3.0])), np.array([1.0], np.float32)
+        subject = Subject("exhaustive", exhaustive._Given(case(op, {ELLIPSIS: (1,)}), "x", x))
+        for sign in (1, -1):
+            worst = exhaustive.Worst()
+            exhaustive._compare(subject, "output", np.array([value + sign * 49 * UNIT["float32"]], np.float32), truth, x, worst)
+            assert (worst.ulps, worst.at) == (49, 1)
+            with pytest.raises(Refutation, match=r"the output at x = 1\.0"):
+                exhaustive._compare(subject, "output", np.array([value + sign * 50 * UNIT["float32"]], np.float32), truth, x, worst)
+
+
+def test_the_largest_error_stays_the_largest_of_all_chunks():
+    def off(x):
+        return np.where(x == 1.5, np.nextafter(x, np.float32(9)), x)
+
+    first_half = (0.25, 1.5, 2.0, 3.0)
+    assert swept(off, np.ones_like, lambda x: x, *first_half)["output"] == {"ulps": 1.0, "at": 1.5}
+    assert swept(off, np.ones_like, lambda x: x, *first_half[2:], *first_half[:2])["output"] == {"ulps": 1.0, "at": 1.5}
 
 
 def test_single_numbers_keep_the_formulas_order_range_and_ends():
@@ -175,11 +222,43 @@ def test_a_kept_result_is_found_again_for_the_same_code_alone(tmp_path, monkeypa
     assert evidence.cases == evidence.of("output") == evidence.of("gradient of 'x'") > 50_000 and len(evidence.notes) == 3
 
 
+def test_a_result_that_cannot_be_kept_costs_time_and_no_more(tmp_path):
+    (tmp_path / "file").write_text("")
+    exhaustive._write(tmp_path / "file" / "known.json", {})
+    nowhere = type(pointwise("nowhere")())
+    nowhere.__module__ = "no.such.module"
+    assert exhaustive._store(nowhere()) is None
+
+
+def test_every_number_is_run_once_and_the_result_kept(tmp_path, monkeypatch):
+    """The profile `thorough`, as if there were a few numbers in two chunks."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    runs = []
+
+    def few():
+        runs.append(1)
+        yield from (np.array([0.5, 1.0], np.float32), np.array([2.0], np.float32))
+
+    monkeypatch.setattr(exhaustive, "_all", few)
+    op = OPS["identity"]
+    for _ in range(2):
+        found = gather("exhaustive", op, Settings("thorough"))
+        assert found.cases == 3 and found.compared == {"output": 3, "gradient of 'x'": 3} and runs == [1]
+        assert found.notes == [*(f"{label}: largest error 0 ulp, at x = 0" for label in ("output", "gradient of 'x'")), "every float32 number"]
+    assert gather("exhaustive", OPS["dense"], Settings()).absent == "it is no function of one number"
+    assert gather("exhaustive", op, Settings("smoke")).absent == "this profile leaves it out"
+    assert gather("exhaustive", op, Settings()).notes[-1].endswith("float32 numbers of all exponents; --profile thorough takes all")
+
+
 def test_single_numbers_stay_within_the_formulas_range():
     with pytest.raises(Refutation) as caught:
         swept(lambda x: np.tanh(x) * np.float32(1 + 1e-6), lambda x: 1 - np.tanh(x) ** 2, tanh, *np.linspace(10, 20, 8), *np.linspace(-20, -10, 8))
     assert caught.value.finding.certificate.startswith("the formula stays within ")
     assert "at x = -20.0" in caught.value.finding.what or "at x = 10.0" in caught.value.finding.what
+    for ends in ((10, 20), (-20, -10)):
+        with pytest.raises(Refutation) as caught:
+            swept(lambda x: np.tanh(x) * np.float32(1 + 1e-6), lambda x: 1 - np.tanh(x) ** 2, tanh, *np.linspace(*ends, 8))
+        assert caught.value.finding.certificate.startswith("the formula stays within ")
 
 
 def test_a_nan_must_reach_the_second_output_from_the_second_input():
@@ -212,7 +291,8 @@ def test_single_numbers_may_fall_back_by_what_a_library_is_off_by(sign):
         def f(x):
             return (sign * np.where(x == grid[30], 1 - units * np.spacing(np.float32(1)), np.tanh(x))).astype(x.dtype)
 
-        return swept(f, lambda x: (sign * (1 - np.tanh(x) ** 2)).astype(x.dtype), lambda x: sign * tanh(x), *grid)
+        op = pointwise("dented", f, lambda x: (sign * (1 - np.tanh(x) ** 2)).astype(x.dtype), lambda x: sign * tanh(x))()
+        return exhaustive._run(op, iter([np.concatenate([grid[::2], grid[1::2]])]))
 
     assert dented(3)["inputs"] == 40 == dented(4)["inputs"]
     with pytest.raises(Refutation) as caught:
@@ -245,6 +325,11 @@ def test_code_may_be_off_by_a_few_units_at_infinity():
     assert swept(one_or_none, np.zeros_like, lambda x: when(x > 0, 1, 0), math.inf, 1.0, -1.0, -math.inf)["inputs"] == 4
     with pytest.raises(Refutation, match="at x = inf"):
         swept(near_one(20), lambda x: 1 - np.tanh(x) ** 2, tanh, math.inf, 1.0, -1.0, -math.inf)
+    thousand = {units: lambda x, units=units: (1000 * near_one(units)(x)).astype(x.dtype) for units in (8, 24)}
+    slope = lambda x: (1000 * (1 - np.tanh(x) ** 2)).astype(x.dtype)  # noqa: E731 # as above
+    assert swept(thousand[8], slope, lambda x: 1000 * tanh(x), math.inf, 1.0, -1.0, -math.inf)["inputs"] == 4
+    with pytest.raises(Refutation, match="at x = inf must be 1000"):
+        swept(thousand[24], slope, lambda x: 1000 * tanh(x), math.inf, 1.0, -1.0, -math.inf)
 
 
 def test_where_the_formula_has_no_limit_at_infinity_none_is_promised():

@@ -124,11 +124,10 @@ def _compare(subject: Subject, label: str, got: Any, truth: Any, x: Any, worst: 
     most = float(np.finfo(np.float32).max) / 4
     with np.errstate(all="ignore"):
         bound = UNIT32 * (ROUTES * truth.error + 2 * np.abs(truth.value)) + ROUTES * TINY32
-        fits = np.isfinite(truth.value) & np.isfinite(bound) & (np.abs(truth.value) + bound < most) & np.isfinite(x)
-        off = np.where(fits, np.abs(got.astype(np.float64) - truth.value), 0.0)
-        ulp = np.maximum(np.spacing(np.abs(truth.value).astype(np.float32)).astype(np.float64), float(np.finfo(np.float32).smallest_subnormal))
+        fits = (np.abs(truth.value) + bound < most) & np.isfinite(x)
+        off = np.abs(got.astype(np.float64) - truth.value)
         outside = fits & ~(off <= bound)
-        ulps = np.where(fits & ~outside, off / ulp, 0.0)
+        ulps = np.where(fits, off / np.spacing(np.abs(truth.value).astype(np.float32)).astype(np.float64), 0.0)
     if outside.any():
         entry = int(np.argmax(np.where(outside, np.where(np.isnan(off), np.inf, off / bound), -1.0)))
         wanted = float(truth.value[entry])
