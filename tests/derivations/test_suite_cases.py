@@ -40,7 +40,7 @@ from cnnframe_derivations.suite._cases import (
     least_sizes,
     letters_of,
 )
-from cnnframe_derivations.suite._coverage import awkward, features, sample
+from cnnframe_derivations.suite._coverage import _of_windows, _rests, awkward, features, sample
 from cnnframe_derivations.suite._values import EXTREMES, LATTICES, LINE
 from cnnframe_derivations.suite._verdict import Evidence, Skip
 
@@ -208,6 +208,26 @@ def test_the_settings_of_windows_are_named():
     assert of((2, 3), size=1, stride=1) == {"a map that is not square"}
     same = {"size above 1 and the same on all axes", "size above 1", "stride below size"}
     assert of((3, 3), size=2, stride=1) == same
+    assert of((4, 4), size=2, stride=(1, 3)) >= {"stride below size", "stride above size", "stride not the same on all axes"}
+    one_axis = of((4, 4), size=2, stride=(1, 2))
+    assert "stride below size" in one_axis and "stride above size" not in one_axis
+    assert "entries left over" in of((4, 5), size=2, stride=2) and "nothing left over" in of((4, 4), size=2, stride=2)
+    for pair, named in (((1, 2), ["stride below size"]), ((3, 2), ["stride above size"]), ((2, 2), []), ((None, 2), []), ((2, None), [])):
+        assert list(_of_windows(*pair)) == named
+    conv = {p: met(OPS.make("conv", maps=1, size=1, padding=p, dims=1), {"n": 2, "g": 1, "h0": 3}) for p in (0, 2, 3)}
+    assert {p: {f for f in found if "padding" in f} for p, found in conv.items()} == {
+        0: set(),
+        2: {"padding above 0"},
+        3: {"padding above 0", "padding above 2"},
+    }
+
+
+def test_what_is_left_over_is_counted_wherever_a_size_is_divided():
+    pool = OPS.make("max_pool", size=2, stride=3, dims=1)
+    (axis,) = (axis for axis in pool.declaration.outputs["y"] if "//" in str(axis))
+    assert [list(_rests(axis, {**pool.declaration.known, "n": 1, "i": 1, "h0": size})) for size in (2, 3, 4, 5)] == [[0], [1], [2], [0]]
+    single = OPS.make("max_pool", size=2, stride=1, dims=1)
+    assert not any(list(_rests(axis, {**single.declaration.known, "n": 1, "i": 1, "h0": 4})) for axis in single.declaration.outputs["y"])
 
 
 def test_what_must_be_met_is_read_off_the_declaration():
@@ -332,6 +352,19 @@ def test_a_map_of_one_axis_need_not_be_square():
     found = awkward(type(broken(inputs={"x": "n c h0"}, output="n c h0")))
     assert not any("square" in feature for feature in found) and "c above 4" in found
     assert "a map that is not square" in awkward(type(broken(inputs={"x": "n c h0 h1"}, output="n c h0 h1")))
+
+
+@pytest.mark.parametrize(("most", "named"), [(0, set()), (1, {0}), (3, {0}), (4, {0, 2}), (9, {0, 2})])
+def test_what_bounds_allow_to_be_large_must_be_met_large(most, named):
+    made = type("Few", (Settled,), {"__annotations__": {"many": Annotated[int, between(0, most)]}})
+    found = awkward(dataclass(frozen=True, kw_only=True)(made))
+    assert {feature for feature in found if feature.startswith("many")} == {f"many above {bound}" for bound in named}
+
+
+def test_the_simplest_instance_has_numbers_and_words_of_the_right_kind():
+    hints = {"whole": Annotated[int, at_least(7)], "part": Annotated[float, between(5, 9)], "neither": Annotated[int, between(-4, 0)]}
+    made = sample(dataclass(frozen=True, kw_only=True)(type("Kinds", (Settled,), {"__annotations__": hints})))
+    assert (made.whole, made.part, made.neither) == (7, 5, -4) and isinstance(made.whole, int)
 
 
 def test_the_simplest_number_is_one_that_bounds_allow():
