@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -345,3 +346,88 @@ def test_what_is_not_a_number_agrees_with_the_like_alone():
     for got, wanted in ((numbers, nan), (nan, numbers)):
         with pytest.raises(Refutation):
             contract._agree(subject, {"x": got}, {"x": wanted}, {"x": nowhere}, "the gradient of")
+
+
+def test_the_same_result_is_one_within_twice_its_bound_and_what_underflows():
+    subject = Subject("contract", Oracle(case(careless(), {"n": 3})))
+
+    def agree(off, **more):
+        truth = {"x": Truth(np.zeros(3), np.array([0.25, 0.0, 1.0]))}
+        contract._agree(subject, {"x": np.array([4.0, 5.0, 6.0]) + off}, {"x": np.array([4.0, 5.0, 6.0])}, truth, "gradient of", **more)
+
+    for fine, more in (([0.5, 0, 2], {}), ([-0.5, 0, -2], {}), ([0.75, 0.25, 2.25], {"lost": 0.25}), ([9, 0, 2], {"where": np.arange(3) > 0})):
+        agree(fine, **more)
+    for wrong, more in (
+        *(([0.5, 0, 2.01], {}), ([0.51, 0, 2], {}), ([-0.51, 0, 2], {}), ([0, 1e-12, 0], {}), ([0, 0.26, 0], {"lost": 0.25})),
+        *(([0, 0, 9], {"where": np.arange(3) > 0}), ([0, 1e-12, 0], {"where": np.arange(3) > 0}), ([0, np.nan, 0], {}), ([np.inf, 0, 0], {})),
+    ):
+        with pytest.raises(Refutation, match="gradient of 'x'"):
+            agree(wrong, **more)
+
+
+def test_small_cotangents_may_underflow_where_arithmetic_is_not_exact():
+    """2^-30 times the cotangent: what is lost below the smallest normal number is no mistake, and more is."""
+    tiny = 2.0**-126
+
+    def flushes(below):
+        return lambda self, dy, saved: {"x": np.where(np.abs(2 * dy) < below, dy.dtype.type(0), 2 * dy)}
+
+    for lattice, refused in (("real", False), ("small", True)):
+        op = broken(backward=flushes(8 * tiny), forward=lambda self, x: (2 * x, None))
+        oracle = Oracle(case(op, {"n": 3}, "float32", lattice=lattice))
+        oracle.cotangents = {"y": np.full(3, 2.0**-95, np.float32)}
+        kept = Subject("contract", oracle)
+        first = kept.backward(oracle.cotangents, None)
+        evidence = Evidence("contract")
+        if refused:
+            assert oracle.exact
+            with pytest.raises(Refutation, match=r"9\.31323e-10 times the cotangent"):
+                contract._linear(kept, oracle.cotangents, None, first, evidence)
+        else:
+            contract._linear(kept, oracle.cotangents, None, first, evidence)
+            assert evidence.compared == {"linear in the cotangent": 1}
+    large = broken(backward=flushes(64 * tiny), forward=lambda self, x: (2 * x, None))
+    oracle = Oracle(case(large, {"n": 3}, "float32", lattice="real"))
+    oracle.cotangents = {"y": np.full(3, 2.0**-91.5, np.float32)}
+    with pytest.raises(Refutation, match=r"9\.31323e-10 times the cotangent"):
+        contract._linear(Subject("contract", oracle), oracle.cotangents, None, {"x": 2 * oracle.cotangents["y"]}, Evidence("contract"))
+
+
+def test_the_largest_of_the_drawn_cases_are_judged_too():
+    sizes = (1, 9, 2, 7, 3, 8)
+    cases = [case(careless(), {"n": n}) for n in sizes]
+    judged = []
+    bench = SimpleNamespace(cls=type(careless()), drawn=cases, some=lambda kind: cases[:2], judge=lambda check, found, evidence: judged.extend(found))
+    contract.gather(bench, Evidence("contract"))
+    assert [c.known["n"] for c in judged] == [1, 9, 9, 8]
+
+
+def test_what_a_first_call_imports_may_change_settings_and_a_second_call_may_not(monkeypatch):
+    """A module that is imported may draw random numbers as it is loaded, once."""
+    import sys
+    import types
+
+    def forward(self, x):
+        if "made_up_by_a_test" not in sys.modules:
+            monkeypatch.setitem(sys.modules, "made_up_by_a_test", types.ModuleType("made_up_by_a_test"))
+            os.write(1, b"loaded")
+            np.random.random_sample()  # noqa: NPY002 # it is this state that is changed
+        return 2 * x, None
+
+    assert "process left alone" in check(KINDS["contract"], broken(forward=forward), {"n": 2}).compared
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_entry_of_a_batch_is_moved_and_the_others_looked_at(seed):
+    """Whichever entry the seed names: what reaches a neighbour alone is seen."""
+    neighbour = broken(forward=lambda self, x: (2 * x + (np.roll(x, 1) > 2**40), None))
+    oracle = Oracle(case(neighbour, {"n": 3}, seed=seed))
+    subject = Subject("contract", oracle)
+    arrays, outputs = {"x": np.full(3, 2.0**40)}, {"y": np.full(3, 2.0**41)}
+    with pytest.raises(Refutation, match=f"changing entry {seed % 3} of the batch changes other entries"):
+        contract._batch_entriesapart(subject, arrays, oracle.cotangents, outputs, Evidence("contract"))
+    back = broken(backward=lambda self, dy, saved: {"x": 2 * dy + (np.roll(dy, 1) != 0)})
+    oracle = Oracle(case(back, {"n": 3}, seed=seed))
+    arrays = {"x": np.ones(3)}
+    with pytest.raises(Refutation, match=f"the cotangent of entry {seed % 3} alone gives other entries"):
+        contract._batch_entriesapart(Subject("contract", oracle), arrays, {"y": np.ones(3)}, {"y": 2 * np.ones(3)}, Evidence("contract"))
