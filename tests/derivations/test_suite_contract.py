@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from cnnframe_derivations.suite._calls import Subject
 from cnnframe_derivations.suite._oracle import Oracle, Truth
 from cnnframe_derivations.suite._refusals import _bad_values, check_refusals
 from cnnframe_derivations.suite._run import KINDS
+from cnnframe_derivations.suite._state import undisturbed
 from cnnframe_derivations.suite._verdict import Evidence, Refutation
 
 
@@ -431,3 +433,45 @@ def test_one_entry_of_a_batch_is_moved_and_the_others_looked_at(seed):
     arrays = {"x": np.ones(3)}
     with pytest.raises(Refutation, match=f"the cotangent of entry {seed % 3} alone gives other entries"):
         contract._batch_entriesapart(Subject("contract", oracle), arrays, {"y": np.ones(3)}, {"y": 2 * np.ones(3)}, Evidence("contract"))
+
+
+def test_arguments_that_code_unlocks_first_are_looked_at_too():
+    def scribble(array):
+        if not array.flags.writeable:
+            array.setflags(write=True)
+            array += 1
+
+    forward = broken(forward=lambda self, x: (2 * x + 0 * (scribble(x) or 0), None))
+    assert "the argument 'x' was changed in place" in refutation_of(KINDS["contract"], forward, {"n": 3}).what
+    backward = broken(backward=lambda self, dy, saved: {"x": 2 * dy + 0 * (scribble(dy) or 0)})
+    assert "the cotangent 'y' was changed in place" in refutation_of(KINDS["contract"], backward, {"n": 3}).what
+
+
+@pytest.mark.parametrize("spoilt", ["a", "b"])
+def test_each_gradient_is_asked_for_alone(spoilt):
+    def backward(self, dy, saved, wanted=frozenset({"a", "b"})):
+        return {n: dy * (1 + (n == "b")) * (1 if len(wanted) > 1 or n != spoilt else 2) for n in wanted}
+
+    found = refutation_of(KINDS["contract"], broken("alone", Pair, backward=backward), {"n": 3})
+    assert f"asked for alone, another gradient of '{spoilt}'" in found.what
+
+
+@pytest.mark.parametrize(("seed", "module"), [(np.random.seed, "NumPy"), (random.seed, "Python")])
+def test_seeding_shows_even_where_the_state_is_that_of_the_seed_already(seed, module):
+    def forward(self, x):
+        seed(5)
+        return 2 * x, None
+
+    with undisturbed():
+        seed(5)
+        found = refutation_of(KINDS["contract"], broken(forward=forward), {"n": 2})
+    assert f"changed {module}'s global random state" in found.what
+
+
+def test_what_code_changes_in_the_process_is_put_back():
+    def forward(self, x):
+        os.environ["CHANGED_BY_A_TEST"] = "1"
+        return 2 * x, None
+
+    assert "changed environment variables" in refutation_of(KINDS["contract"], broken(forward=forward), {"n": 2}).what
+    assert "CHANGED_BY_A_TEST" not in os.environ

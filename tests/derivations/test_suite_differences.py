@@ -255,3 +255,26 @@ def test_a_derivative_of_0_is_found_by_differences():
     flat = pointwise("flat", lambda x: np.exp(x) - x, lambda x: np.exp(x) - 1, lambda x: exp(x) - x)
     estimate = probe(flat, 0.0)._five_points("x", (0,))
     assert abs(estimate.value) <= estimate.error < 1e-8
+
+
+def test_differences_of_the_identity_are_off_by_sixty_four_roundings_of_the_largest_sum():
+    """2 x at 3: the largest sum is met at four steps above, and divided by the step."""
+    oracle = Oracle(case(pointwise("same")(), {ELLIPSIS: (1,)}))
+    oracle.arrays, oracle.cotangents = {"x": np.array([3.0])}, {"y": np.array([2.0])}
+    there = independent._Probe(oracle, Subject("independent", oracle))
+    assert oracle.exact and there._five_points("x", (0,)) == independent._Estimate(2.0, 64 * 2.0**-53 * 2 * (3 + 2.0**-8) * 2**10, "five-point difference")
+    oracle.arrays = {"x": np.array([-3.0])}
+    assert there._five_points("x", (0,)).error == 64 * 2.0**-53 * 2 * (3 + 2.0**-8) * 2**10
+
+
+def test_differences_that_are_off_by_a_ten_thousandth_are_none():
+    """Of the identity at x they are off by 64 x / 2^43, and the derivative is 1."""
+    limit = 2e-4 * 2**43 / 64
+    for factor, told in ((0.9, True), (1.1, False)):
+        assert (probe(pointwise("same"), factor * limit)._five_points("x", (0,)) is not None) is told
+
+
+def test_a_complex_step_is_off_by_twice_the_bound_and_sixteen_roundings():
+    there = probe(pointwise("exponential", np.exp, np.exp, exp), 1.0, 2.0)
+    bound = there.oracle.gradients["x"].bound[1]
+    assert there._complex_step("x", (1,)).error == pytest.approx(2 * bound + 16 * 2.0**-53 * math.e**2, rel=1e-9)

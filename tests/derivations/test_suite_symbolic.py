@@ -19,8 +19,9 @@ from suite_parts import (
     refutation_of,
 )
 
+import cnnframe as cf
 from cnnframe._axes import ELLIPSIS
-from cnnframe.algebra import indices, total
+from cnnframe.algebra import indices, total, when
 from cnnframe_derivations import Settings
 from cnnframe_derivations.suite import gather, symbolic
 from cnnframe_derivations.suite._bench import BUDGETS, Bench
@@ -227,3 +228,72 @@ def test_only_the_terms_a_symbol_is_in_are_taken_for_its_derivative():
     run = symbolic._Run(None, ring, {}, {}, {}, {}, {}, {})
     for symbol, part in ((0, x[0] * x[1] + np.exp(x[0] * 2)), (1, x[0] * x[1] + x[1] ** 2 + 1 / (x[1] + 3))):
         assert run._with(whole.terms, symbol) == part.terms
+
+
+@pytest.mark.parametrize(("drawn", "listed"), [(9, True), (10, False)])
+def test_more_of_the_box_is_listed_where_few_cases_are_tiny(monkeypatch, drawn, listed):
+    """Two of ten are chosen; below ten there is too little choice, and what the box adds is chosen from too."""
+    from types import SimpleNamespace
+
+    def relu(size, number):
+        return case(OPS.make("relu"), {ELLIPSIS: (size,)}, seed=number)
+
+    asked, judged = [], []
+    more = [relu(2, 77), relu(13, 88)]
+    monkeypatch.setattr(symbolic, "Box", lambda cls: SimpleNamespace(spread=lambda count: asked.append(count) or more))
+    monkeypatch.setattr(symbolic, "features", lambda case: {"new"} if case.seed > 50 else set())
+    cases = [relu(2, number) for number in range(drawn)]
+    bench = SimpleNamespace(
+        box=cases[:1],
+        drawn=[*cases[1:], relu(13, 99)],
+        cls=OPS["relu"],
+        budget={"box": 7, "symbolic": 2},
+        judge=lambda check, found, evidence: judged.extend(found),
+    )
+    symbolic.gather(bench, Evidence("symbolic"))
+    assert asked == [21] * listed and [c.seed for c in judged] == ([77, 0] if listed else [0, 1])
+
+
+@dataclass(frozen=True)
+class Gained(Total):
+    """The sum of each row, times a gain, whose gradient a test spoils."""
+
+    name = "gained"
+    params = {"g": cf.gain("")}
+
+    def forward(self, x, g):
+        return g * x.sum(axis=1), (x, g)
+
+    def backward(self, dy, saved):
+        x, g = saved
+        return {"x": g * dy[:, None] + 0 * x, "g": 2 * (dy * x.sum(axis=1)).sum()}
+
+    def formula(self, at, x, g):
+        (k,) = indices("k")
+        return g * total(x[at[0], k], (k, x.shape[1]))
+
+
+def test_a_single_number_is_named_without_an_entry():
+    found = refutation_of(symbolic, Gained(), {"n": 1, "c": 2})
+    assert found.what.startswith("the gradient of 'g' must be ") and found.case[-3].startswith("the derivative of <dy, forward> by g is ")
+    arrays = {array.name: array for array in found.arrays}
+    x, dy = arrays["x"].entries, arrays["dy"].entries[0]
+    assert arrays["expected"].entries == pytest.approx([dy * sum(x)]) and arrays["got"].entries == pytest.approx([2 * dy * sum(x)])
+    assert arrays["g"].entry == () and arrays["x"].entry is None and found.replay
+
+
+def test_where_values_were_compared_a_refutation_says_so():
+    wrong = pointwise("twice_relu", lambda x: np.maximum(x, 0), lambda x: 2.0 * (x > 0), lambda x: when(x > 0, x, 0))
+    assert "for all values that compare alike, which differ at these (50 digits" in refutation_of(symbolic, wrong(), {ELLIPSIS: (6,)}).certificate
+
+
+def test_an_array_without_entries_is_not_counted():
+    found = check(symbolic, broken("offset", Total, params={"b": "n c-2"}, **OFFSET), {"n": 2, "c": 2})
+    assert found.compared == {"gradient of 'x' (for all values)": 1}
+
+
+OFFSET = {
+    "forward": lambda self, x, b: (x.sum(axis=1) + b.sum(axis=1), (x, b)),
+    "backward": lambda self, dy, saved: {"x": dy[:, None] + 0 * saved[0], "b": dy[:, None] + 0 * saved[1]},
+    "formula": lambda self, at, x, b: Total.formula(self, at, x),
+}
