@@ -20,6 +20,7 @@ from suite_parts import (
 from cnnframe._axes import ELLIPSIS
 from cnnframe.algebra import exp, when
 from cnnframe_derivations._numbers import Digits
+from cnnframe_derivations._rounding import Rounded
 from cnnframe_derivations.suite._cases import DTYPES
 from cnnframe_derivations.suite._coverage import sample
 from cnnframe_derivations.suite._oracle import ROUTES, TINY, UNIT, Oracle, Truth
@@ -179,3 +180,34 @@ def test_indices_are_not_rounded():
 def test_numbers_with_few_digits_left_are_no_disagreement():
     small = at(pointwise("third", expr=lambda x: x / 3), 1e-310, 3e-320, 7e-321, 5e-324)
     np.testing.assert_allclose(small.forward["y"].value, np.array([1e-310, 3e-320, 7e-321, 5e-324]) / 3, atol=5e-324)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_two_systems_of_numbers_agree_within_their_own_rounding(dtype):
+    """At 1 with an error of one unit: 16 for the routes and 4 for the values, in units of float64 whatever the element type."""
+    oracle = at(pointwise("same", expr=lambda x: x), 1.0)
+    oracle.case = replace(oracle.case, dtype=dtype)
+    for value in (1.0, -1.0):
+        for off, agrees in ((19.0, True), (-19.0, True), (22.0, False), (-22.0, False)):
+            rounded = {"y": Rounded(np.array([value * (1 + off * 2.0**-53)]), np.ones(1))}
+            digits = {"y": np.array([mpmath.mpf(value)], dtype=object)}
+            if agrees:
+                truth = oracle._bounded(rounded, digits, {"y": (1, 1)})["y"]
+                assert truth.value.tolist() == [[value]] and truth.bound.tolist() == [[UNIT[dtype] * 18 + 16 * TINY[dtype]]]
+            else:
+                with pytest.raises(OraclesDisagree, match="y in float64 and in 40 digits do not agree"):
+                    oracle._bounded(rounded, digits, {"y": (1, 1)})
+
+
+def test_conditions_are_the_moves_of_each_operand_added_up():
+    """y = W x + b moves by |W| |x| for each of the two, and |b|; the gradient of x, dy W, by |dy| |W|."""
+    oracle = Oracle(case(OPS.make("dense", units=2), {"n": 3, "i": 2}, lattice="real"))
+    x, w, b = (np.abs(oracle.arrays[name]) for name in ("x", "W", "b"))
+    dy = np.abs(oracle.cotangents["y"])
+    outputs, gradients = oracle.conditions()
+    np.testing.assert_allclose(outputs["y"], 2 * x @ w.T + b, rtol=1e-12)
+    np.testing.assert_allclose(gradients["x"].reshape(3, 2), dy @ w, rtol=1e-12)
+    np.testing.assert_allclose(gradients["W"].reshape(2, 2), dy.T @ x, rtol=1e-12)
+    assert not gradients["b"].any()
+    outputs, gradients = at(pointwise("cubed", expr=lambda x: x**3), 2.0, -1.0).conditions()
+    assert outputs["y"] == pytest.approx([24, 3]) and gradients["x"] == pytest.approx([24, 6])
