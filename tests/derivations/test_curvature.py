@@ -319,6 +319,11 @@ def test_where_the_formula_is_not_finite_or_decided_nothing_is_asked():
     for value in (0.0, -1.0):
         with pytest.raises(Skip, match="not finite"):
             at_numbers(root, 4.0, value)
+    # A number near 0 that may be off has a root that may be off by any factor.
+    flat = suite_parts.pointwise("flat", expr=lambda x: tanh(x) ** sp.Rational(3, 2))
+    assert at_numbers(flat, 4.0)["x"].value > 0
+    with pytest.raises(Skip, match="not finite"):
+        at_numbers(flat, 4.0, 0.0)
     close = suite_parts.pointwise("close", expr=lambda x: when(exp(x) > 1, x + 1, 0))
     assert at_numbers(close, 1.5)["x"].value == 1
     with pytest.raises(Skip, match="within rounding"):
@@ -385,7 +390,11 @@ def test_the_second_derivative_of_a_loss_is_held_to_differences():
     for factor in (1 + 1e-6, 1 - 1e-6, 0, -1):
         with pytest.raises(OraclesDisagree, match="derived second derivative"):
             _curved._confirm(oracle, "z", wanted * factor, above)
-    # Two entries are probed, and not always the same.
+    evaluation, rounder = _curved._evaluation(oracle.case.structure), Rounding(PRECISION["float64"])
+    error = evaluation.backward(rounder, evaluation.forward(rounder, oracle.arrays), above)["z"].error.reshape(wanted.shape)
+    u = 2.0**-53
+    assert found.bound == pytest.approx(u * (16 * error + 2 * found.value) + 16 * 2.0**-1022, rel=1e-12, abs=0)
+    # Two entries are probed.
     wrong = 0
     for entry in np.ndindex(wanted.shape):
         spoilt = wanted.copy()
@@ -395,6 +404,14 @@ def test_the_second_derivative_of_a_loss_is_held_to_differences():
         except OraclesDisagree:
             wrong += 1
     assert wrong == _curved.PROBES == 2
+
+
+def test_derivatives_that_are_nearly_0_need_not_have_digits():
+    oracle, above, _ = a_loss()
+    oracle.arrays = {**oracle.arrays, "z": np.full((3, 4), 70.0)}
+    _curved._confirm(oracle, "z", np.full((3, 4), np.exp(-70.0)), above)
+    with pytest.raises(OraclesDisagree):
+        _curved._confirm(oracle, "z", np.full((3, 4), 1e-16), above)
 
 
 def test_no_difference_is_taken_at_a_kink():

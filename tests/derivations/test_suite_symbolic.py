@@ -11,6 +11,7 @@ import sympy as sp
 from suite_parts import (
     ANY,
     OPS,
+    Both,
     Total,
     broken,
     case,
@@ -35,6 +36,7 @@ def test_values_for_symbols_have_no_ties_and_stay_small():
         (OPS.make("dense", units=2), {"n": 2, "i": 3}),
         (OPS.make("softmax_cross_entropy", targets="index"), {"n": 2, "c": 3}),
         (OPS.make("dropout", rate=0.5), ANY),
+        (Both(), {"n": 3}),
     ):
         first = case(op, sizes)
         for positive_ in (False, True):
@@ -184,6 +186,13 @@ def test_what_is_undecided_hides_no_mistake_in_another_entry():
 
     two = broken(forward=lambda self, x: (1 * x, x), backward=backward, formula=lambda self, at, x: x[at])
     assert "entry (1,) of the gradient of 'x' must be" in refutation_of(symbolic, two, {"n": 2}).what
+
+
+def test_large_derivatives_are_confirmed_within_their_own_rounding():
+    """SymPy's derivative and ours differ in the last bit of a number near 10^12, and the code's is twice that number."""
+    double = pointwise("double", lambda x: 1e12 * np.exp(x), lambda x: 2e12 * np.exp(x), lambda x: 10**12 * sp.exp(x))
+    for seed in range(6):
+        assert "of the gradient of 'x' must be" in refutation_of(symbolic, double(), {ELLIPSIS: (1,)}, seed=seed).what
 
 
 def test_large_numbers_may_be_off_by_more():

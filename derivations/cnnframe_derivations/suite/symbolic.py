@@ -328,7 +328,7 @@ class _Writer:
         """One atom."""
         atom = self.ring.atoms[a]
         if atom.kind == "symbol":
-            return sp.Symbol(atom.name, real=True)
+            return sp.Symbol(atom.name)
         inside = self(atom.of)
         return sp.exp(inside) if atom.kind == "exp" else sp.log(inside) if atom.kind == "log" else inside
 
