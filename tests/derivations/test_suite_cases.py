@@ -262,6 +262,10 @@ def test_a_bench_draws_by_profile_seed_and_type():
     assert min(counted[feature] for feature in awkward(OPS["dense"])) >= 3
     assert both.oracle(both.box[0]) is both.oracle(replace(both.box[0]))
     assert both.exact and not Bench(OPS["softmax"], Settings("smoke")).exact
+    # A mean over four is exact, and one over three is not: some are enough.
+    some = Bench(OPS["mean_pool"], Settings("quick"))
+    assert {some.oracle(c).exact for c in some.box[:12]} == {True, False} and some.exact
+    assert Settings() == ("quick", 0, "")
 
 
 @dataclass(frozen=True)

@@ -296,11 +296,14 @@ def test_a_gradient_that_is_0_in_every_case_has_no_power():
     assert not of_zeros([other], [], "the gradient of 'w' is wrong") and of_zeros([], [])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_what_no_simple_case_shows_is_drawn_smaller(dtype):
-    """Mistakes in batches above four are beyond the simple structures: batches of five are the smallest that are drawn."""
+@pytest.mark.parametrize(("dtype", "layout"), [("float32", "F"), ("float64", "C")])
+def test_what_no_simple_case_shows_is_drawn_smaller(dtype, layout):
+    """Mistakes in batches above four are beyond the simple structures: batches of five are the smallest that are drawn.
+
+    As they are drawn, in float64 and contiguous, where that shows the mistake; else with the type and layout of the case.
+    """
     wrong = careless(backward=lambda self, dy, saved: {"x": 2 * dy + (dy.size > 4 and dy.dtype == dtype)})
     bench = Bench(type(wrong), Settings("smoke"))
     with pytest.raises(Refutation) as caught:
         bench.judge(exact.CHECK, [case(wrong, {"n": 9}, dtype, "F")], Evidence("exact"))
-    assert f'"sizes": {{"n": 5}}, "dtype": "{dtype}"' in caught.value.finding.replay
+    assert f'"sizes": {{"n": 5}}, "dtype": "{dtype}", "layout": "{layout}"' in caught.value.finding.replay
