@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from cnnframe_derivations.suite import Settings, _curved, curvature, gather
 from cnnframe_derivations.suite._cases import DTYPES, Case
 from cnnframe_derivations.suite._oracle import Oracle
 from cnnframe_derivations.suite._values import PRECISION
-from cnnframe_derivations.suite._verdict import Evidence, OraclesDisagree, Skip
+from cnnframe_derivations.suite._verdict import Evidence, OraclesDisagree, Refutation, Skip
 
 OPS = cf.load()
 
@@ -202,6 +203,14 @@ def test_wrong_routes_are_refused(monkeypatch, name):
     misled(monkeypatch, **changes)
     found = evidence(cls)
     assert found.state == "refuted" and "curvature of" in found.finding.what
+
+
+@pytest.mark.parametrize(("lattice", "said"), [("small", "must be equal to it, since all is made of integers$"), ("real", r"must be within [\d.e-]+ of it$")])
+def test_a_refutation_says_how_near_the_answer_must_be(monkeypatch, lattice, said):
+    misled(monkeypatch, x=Route("squared"))
+    with pytest.raises(Refutation) as caught:
+        curvature.check(Oracle(a_case("dense", {"units": 2}, lattice)), Evidence("curvature"))
+    assert re.search(said, caught.value.finding.certificate) and "of the curvature of 'x' must be" in caught.value.finding.what
 
 
 def test_wrong_generated_code_is_refused(monkeypatch):
