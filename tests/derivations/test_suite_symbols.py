@@ -439,3 +439,49 @@ def test_logarithms_of_negative_parts_of_positive_numbers():
     two = x - x + 2
     assert ring.vanishes((np.log(-x / 2) - np.log(-x) + np.log(two)).terms) and ring.vanishes((np.log(-4 * x) - np.log(-x / 2) - 3 * np.log(two)).terms)
     assert np.log(-x / 2).value == pytest.approx(math.log(0.375)) and ring.vanishes((np.log(-x - y) - np.log((-x - y) / 4) - 2 * np.log(two)).terms)
+
+
+def grown(rng, depth):
+    """A function of two numbers, and the same one written in another way; both stay small."""
+    if depth == 0:
+        number = int(rng.integers(4))
+        leaf = [lambda x, y: x, lambda x, y: y, lambda x, y: x - y, lambda x, y: 0.5 * x + 2][number]
+        other = [lambda x, y: x + 0, lambda x, y: -(-y), lambda x, y: -y + x, lambda x, y: (x + 4) / 2][number]
+        return leaf, other
+    (f, g), (p, q) = grown(rng, depth - 1), grown(rng, depth - 1)
+    forms = [
+        (lambda x, y: f(x, y) + p(x, y), lambda x, y: q(x, y) + g(x, y)),
+        (lambda x, y: f(x, y) - p(x, y), lambda x, y: -(q(x, y) - g(x, y))),
+        (lambda x, y: f(x, y) * p(x, y) / 4, lambda x, y: 0.25 * q(x, y) * g(x, y)),
+        (lambda x, y: f(x, y) / (p(x, y) ** 2 + 1), lambda x, y: g(x, y) * (1 + q(x, y) * q(x, y)) ** -1),
+        (lambda x, y: (f(x, y) ** 2 + 2) ** 0.5, lambda x, y: np.sqrt(g(x, y) * g(x, y) + 2)),
+        (lambda x, y: np.exp((f(x, y) - p(x, y)) / 8), lambda x, y: np.exp(g(x, y) / 8) / np.exp(q(x, y) / 8)),
+        (lambda x, y: np.log(3 * (f(x, y) ** 2 + 1)), lambda x, y: np.log(1 + g(x, y) ** 2) + np.log(x - x + 3)),
+        (lambda x, y: (f(x, y) ** 2 + 1) ** -1.5, lambda x, y: (1 + g(x, y) ** 2) ** -2 * (g(x, y) ** 2 + 1) ** 0.5),
+    ]
+    return forms[int(rng.integers(len(forms)))]
+
+
+@pytest.mark.parametrize("number", range(48))
+def test_what_is_written_in_two_ways_is_the_same(number):
+    """Value, interval and derivative of a grown expression, and that it differs from what is not it."""
+    rng = np.random.default_rng(number)
+    f, g = grown(rng, 1 + number % 2)
+    at = [float(rng.integers(1, 30)) / 16 * sign for sign in (1, -1)]
+    ring, x, y = pair(*at)
+    one, other = f(x, y), g(x, y)
+
+    def plain(*values):
+        return float(f(*map(np.float64, values)))
+
+    assert one.value == pytest.approx(plain(*at), rel=1e-12, abs=1e-12) == other.value and ring.value(one.terms) == pytest.approx(
+        one.value, rel=1e-9, abs=1e-12
+    )
+    assert 0 in ring.interval((one - other).terms) and ring.vanishes((one - other).terms)
+    for off in (x / 1000, 2.0**-30, np.exp(x) / 64, 1 / (x * x + 3)):
+        assert not ring.vanishes((one - other + off).terms)
+    slopes = ring.gradient(one.terms)
+    for symbol in (0, 1):
+        moved = [[v + sign * 1e-5 * (k == symbol) for k, v in enumerate(at)] for sign in (1, -1)]
+        slope = (plain(*moved[0]) - plain(*moved[1])) / 2e-5
+        assert ring.value(slopes.get(symbol, {})) == pytest.approx(slope, rel=1e-6, abs=1e-7)
