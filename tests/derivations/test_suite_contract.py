@@ -475,3 +475,14 @@ def test_what_code_changes_in_the_process_is_put_back():
 
     assert "changed environment variables" in refutation_of(KINDS["contract"], broken(forward=forward), {"n": 2}).what
     assert "CHANGED_BY_A_TEST" not in os.environ
+
+
+def test_a_single_number_among_batches_has_no_entries_to_move():
+    scaled = broken(
+        "scaled",
+        inputs={"x": "n", "s": ""},
+        forward=lambda self, x, s: (x * s, (x, s)),
+        backward=lambda self, dy, saved: {"x": dy * saved[1], "s": (dy * saved[0]).sum()},
+        formula=lambda self, at, x, s: x[at] * s,
+    )
+    assert "batch entries apart" in check(KINDS["contract"], scaled, {"n": 3}).compared

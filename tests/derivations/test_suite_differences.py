@@ -278,3 +278,15 @@ def test_a_complex_step_is_off_by_twice_the_bound_and_sixteen_roundings():
     there = probe(pointwise("exponential", np.exp, np.exp, exp), 1.0, 2.0)
     bound = there.oracle.gradients["x"].bound[1]
     assert there._complex_step("x", (1,)).error == pytest.approx(2 * bound + 16 * 2.0**-53 * math.e**2, rel=1e-9)
+
+
+def test_code_that_is_wrong_to_the_other_oracle_too_is_refuted():
+    wrong = pointwise("half", df=lambda x: np.full_like(x, 0.5))
+    assert "of the gradient of 'x' must be" in refutation_of(independent, wrong(), dtype="float64", lattice="small", seed=1).what
+    slow = pointwise("slow", np.exp, lambda x: np.exp(x) * 2, exp)
+    assert "of the gradient of 'x' must be" in refutation_of(independent, slow(), dtype="float64").what
+
+
+def test_a_complex_step_that_is_not_finite_is_none():
+    lost = pointwise("lost", lambda x: np.exp(x) * (np.nan if np.iscomplexobj(x) else 1), lambda x: x, exp)
+    assert probe(lost, 0.5)._complex_step("x", (0,)) is None and probe(lost, 0.5).derivative("x", (0,)).method == "five-point difference"

@@ -446,7 +446,7 @@ def grown(rng, depth):
     if depth == 0:
         number = int(rng.integers(4))
         leaf = [lambda x, y: x, lambda x, y: y, lambda x, y: x - y, lambda x, y: 0.5 * x + 2][number]
-        other = [lambda x, y: x + 0, lambda x, y: -(-y), lambda x, y: -y + x, lambda x, y: (x + 4) / 2][number]
+        other = [lambda x, y: x + 0, lambda x, y: 0 - (0 - y), lambda x, y: -y + x, lambda x, y: (x + 4) / 2][number]
         return leaf, other
     (f, g), (p, q) = grown(rng, depth - 1), grown(rng, depth - 1)
     forms = [
