@@ -160,12 +160,14 @@ def judge(mutant: Mutant, folder: Path, traced: dict[str, Any], most: float, lim
     copy = copied(folder)
     touched = {(mutant.module, line) for line in mutant.lines}
     met = [test for test, found in traced.items() if not mutant.within or touched & set(map(tuple, found["lines"]))]
-    # A module's constants are mostly used by itself: what runs none of its lines comes last.
-    apart_from_it = {test for test in met if all(module != mutant.module for module, _ in traced[test]["lines"])}
-    tests, total = [], 0.0
-    for test in sorted(met, key=lambda test: (test in apart_from_it, traced[test]["seconds"])):
-        total += traced[test]["seconds"]
-        tests += [test] if total < most else []
+    # A module's constants are used by itself and by others: each have their share of the time.
+    near = {test for test in met if any(module == mutant.module for module, _ in traced[test]["lines"])}
+    tests: list[str] = []
+    for group in (near, set(met) - near):
+        total = 0.0
+        for test in sorted(group, key=lambda test: (traced[test]["seconds"], test)):
+            total += traced[test]["seconds"]
+            tests += [test] if total < most else []
     target = copy / PACKAGE.name / f"{mutant.module}.py"
     source = (PACKAGE / f"{mutant.module}.py").read_bytes()
     target.write_bytes(source[: mutant.start] + mutant.text.encode() + source[mutant.end :])

@@ -290,3 +290,12 @@ def test_code_that_is_wrong_to_the_other_oracle_too_is_refuted():
 def test_a_complex_step_that_is_not_finite_is_none():
     lost = pointwise("lost", lambda x: np.exp(x) * (np.nan if np.iscomplexobj(x) else 1), lambda x: x, exp)
     assert probe(lost, 0.5)._complex_step("x", (0,)) is None and probe(lost, 0.5).derivative("x", (0,)).method == "five-point difference"
+
+
+def test_secants_do_not_reach_across_a_kink():
+    """From 0 to 1 the rectifier rises, and at 0 its derivative is 0."""
+    oracle = Oracle(case(OPS.make("relu"), {ELLIPSIS: (2,)}))
+    oracle.arrays, oracle.cotangents = {"x": np.array([0.0, 3.0])}, {"y": np.ones(2)}
+    there = independent._Probe(oracle, Subject("independent", oracle))
+    weights = independent._WEIGHTS[1]
+    assert there._secant("x", (0,), weights) is None and there._secant("x", (1,), weights) == independent._Estimate(1.0, 0.0, "exact secant")
