@@ -185,7 +185,7 @@ class Digits(Floats):
 
     def power(self, base: Any, exponent: Any) -> Any:
         """Raise to a power."""
-        return self._power(base, mpmath.mpf(exponent.numerator) / exponent.denominator if isinstance(exponent, Fraction) else exponent)
+        return self._power(base, exponent)
 
     def choose(self, conditions: list[Any], values: list[Any]) -> Any:
         """Select entries."""

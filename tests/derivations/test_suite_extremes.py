@@ -136,6 +136,16 @@ def test_single_numbers_may_be_off_by_sixteen_times_the_running_error():
                 exhaustive._compare(subject, "output", np.array([value + sign * 50 * UNIT["float32"]], np.float32), truth, x, worst)
 
 
+def test_nothing_is_asked_where_the_bound_is_beyond_what_float32_holds():
+    """Whatever the value: the code may be anything there."""
+    x = np.array([1.0], np.float32)
+    subject = Subject("exhaustive", exhaustive._Given(case(pointwise("wild")(), {ELLIPSIS: (1,)}), "x", x))
+    for error in (1e46, 1e45):
+        exhaustive._compare(subject, "output", np.array([np.nan], np.float32), Rounded(np.array([1.0]), np.array([error])), x, exhaustive.Worst())
+    with pytest.raises(Refutation, match="got nan"):
+        exhaustive._compare(subject, "output", np.array([np.nan], np.float32), Rounded(np.array([1.0]), np.array([1e43])), x, exhaustive.Worst())
+
+
 def test_the_largest_error_stays_the_largest_of_all_chunks():
     def off(x):
         return np.where(x == 1.5, np.nextafter(x, np.float32(9)), x)

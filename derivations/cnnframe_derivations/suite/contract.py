@@ -216,7 +216,7 @@ def _batch_entriesapart(subject: Subject, arrays: Mapping[str, Any], cotangents:
     changed, saved = subject.forward(moved)
     others = np.arange(count) != row
     _agree(subject, changed, outputs, subject.oracle.forward, f"changing entry {row} of the batch changes other entries of the output", others)
-    alone = {name: np.where((np.arange(count) == row).reshape(-1, *(1,) * (np.ndim(c) - 1)), c, c.dtype.type(0)) for name, c in cotangents.items()}
+    alone = {name: np.where((np.arange(count) == row).reshape(count, *(1,) * (np.ndim(c) - 1)), c, c.dtype.type(0)) for name, c in cotangents.items()}
     for name, value in subject.backward(alone, saved, frozenset(declaration.differentiable)).items():
         if name in batched and np.any(value[others] != 0):
             raise subject.refuse(f"the cotangent of entry {row} alone gives other entries a gradient of {name!r}", "the formula reads no other entry")
