@@ -423,6 +423,14 @@ def test_derivatives_that_are_nearly_0_need_not_have_digits():
         _curved._confirm(oracle, "z", np.full((3, 4), 1e-16), above)
 
 
+def test_what_underflows_is_allowed_for():
+    """At -740 the second derivative is 4e-322, of which float64 has two bits: 16 of the smallest normal numbers are the bound."""
+    oracle, above, _ = a_loss()
+    oracle.arrays = {**oracle.arrays, "z": np.full((3, 4), -740.0)}
+    found = _curved.curved(oracle, above)["z"]
+    assert (found.value > 0).all() and found.bound == pytest.approx(16 * 2.0**-1022, rel=1e-3)
+
+
 def test_no_difference_is_taken_at_a_kink():
     penalty = OPS.make("l1", strength=0.5)
     oracle = Oracle(Case(penalty, {**penalty.declaration.known, "...": (2,)}, "float64", "C", "small", 1))

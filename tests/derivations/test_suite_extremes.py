@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -37,7 +38,10 @@ from cnnframe_derivations.suite._verdict import Evidence, Refutation, Skip
 def test_what_can_be_held_must_come_out_right_far_out(dtype):
     naive = pointwise("naive", lambda x: np.log(1 + np.exp(x)), lambda x: 1 / (1 + np.exp(-x)), OPS["softplus"]().expr)
     found = refutation_of(extremes, naive(), lattice="overflowing", dtype=dtype)
-    assert "got inf" in found.what and found.certificate == f"the value in 40 digits fits in {dtype}; does an intermediate result leave the range of {dtype}?"
+    assert (
+        "must be 800; got inf" in found.what
+        and found.certificate == f"the value in 40 digits fits in {dtype}; does an intermediate result leave the range of {dtype}?"
+    )
     for rule in EXTREMES:
         evidence = check(extremes, OPS.make("softplus"), lattice=rule, dtype=dtype)
         kept = {"small entries keep their digits": 1} if rule == "denormal" else {}
@@ -515,3 +519,24 @@ def test_the_largest_error_is_one_at_a_finite_number():
 
     found = swept(up, np.ones_like, lambda x: x, math.inf, 1.5, 1.0, math.nan)
     assert found["output"] == {"ulps": 1.0, "at": 1.5}
+
+
+def test_rules_of_extreme_values_meet_different_cases():
+    """Nine cases with a seed of their own: each of the nine rules takes another, and the next round others."""
+    cases = [case(OPS.make("relu"), seed=seed) for seed in range(9)]
+    put = []
+    bench = SimpleNamespace(
+        cls=pointwise("plain"),
+        drawn=cases,
+        budget={"extremes": 2},
+        line=(),
+        some=lambda kind: (),
+        oracle=Oracle,
+        judge=lambda check, found, evidence: put.extend(found),
+    )
+    extremes.gather(bench, Evidence("extremes"))
+    assert [c.lattice for c in put] == list(EXTREMES) and len({c.seed for c in put}) == 9
+    bench.budget["extremes"] = 4
+    put.clear()
+    extremes.gather(bench, Evidence("extremes"))
+    assert [c.lattice for c in put] == 2 * list(EXTREMES) and len({(c.lattice, c.seed) for c in put}) == 18

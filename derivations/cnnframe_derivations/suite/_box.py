@@ -43,7 +43,7 @@ class Box:
         self.hypers = hyperparameters(cls)
         self.order = sorted(self.hypers, key=lambda name: (name != "dims", any(isinstance(b, MultipleOf) for b in self.hypers[name].bounds)))
         self.radices = [len(_options(self.hypers[name])) for name in self.order for _ in range(_width(self.hypers[name]))]
-        axes, letters = letters_of(sample(cls, **({"dims": max(self.hypers["dims"].choices or ())} if "dims" in self.hypers else {})))
+        axes, letters = letters_of(sample(cls, **({"dims": max(self.hypers["dims"].choices)} if "dims" in self.hypers else {})))
         self.radices += [3, 3] * (None in axes) + [3 if letter == BATCH else 4 for letter in letters]
 
     @property

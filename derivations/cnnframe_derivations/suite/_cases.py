@@ -236,7 +236,6 @@ def _operation(draw: st.DrawFn, cls: type[Op], *, large: bool) -> Op:
         return cls(**given)
     except HyperparameterError:
         reject()
-        raise
 
 
 def _value(draw: st.DrawFn, hyper: Hyperparameter, given: Mapping[str, Any], *, large: bool) -> Any:

@@ -70,18 +70,29 @@ def _evaluation(at: Structure) -> Evaluation:
     return Evaluation(make(type(op), structure(op)), op, at.known)
 
 
+def _rounded(evaluation: Evaluation, oracle: Oracle, above: Mapping[str, Any]) -> Mapping[Any, Any]:
+    """What is derived, with its rounding errors.
+
+    Raises:
+        Skip: the formula branches or overflows there.
+    """
+    rounder = Rounding(PRECISION[oracle.case.dtype])
+    with np.errstate(all="ignore"):
+        rounded: Mapping[Any, Any] = evaluation.backward(rounder, evaluation.forward(rounder, oracle.arrays), above)
+    if rounder.ambiguous:
+        raise Skip("a comparison in the formula falls within rounding")
+    if not all(np.isfinite(part.value).all() and np.isfinite(part.error).all() for part in rounded.values()):
+        raise Skip("the formula or its derivative is not finite there")
+    return rounded
+
+
 def _squares(oracle: Oracle, above: Mapping[str, Any]) -> dict[str, Truth]:
     case = oracle.case
     outputs = sum(math.prod(shape) for shape in case.outputs.values())
     if outputs * max((math.prod(case.shapes[name]) for name in case.op.declaration.differentiable), default=0) > MOST_PAIRS:
         raise Skip(f"the output and an argument have more than {MOST_PAIRS} pairs of entries")
-    evaluation, rounder = _evaluation(case.structure), Rounding(PRECISION[case.dtype])
-    with np.errstate(all="ignore"):
-        rounded = evaluation.backward(rounder, evaluation.forward(rounder, oracle.arrays), {})
-    if rounder.ambiguous:
-        raise Skip("a comparison in the formula falls within rounding")
-    if not all(np.isfinite(part.value).all() and np.isfinite(part.error).all() for part in rounded.values()):
-        raise Skip("the formula or its derivative is not finite there")
+    evaluation = _evaluation(case.structure)
+    rounded = _rounded(evaluation, oracle, {})
     digits = _in_digits(evaluation, oracle, rounded)
     _agree(oracle, rounded)
     found = {}
@@ -143,13 +154,8 @@ def _agree(oracle: Oracle, rounded: Mapping[Any, Any]) -> None:
 
 def _seconds(oracle: Oracle, above: Mapping[str, Any]) -> dict[str, Truth]:
     case = oracle.case
-    evaluation, rounder = _evaluation(case.structure), Rounding(PRECISION[case.dtype])
-    with np.errstate(all="ignore"):
-        rounded = evaluation.backward(rounder, evaluation.forward(rounder, oracle.arrays), above)
-    if rounder.ambiguous:
-        raise Skip("a comparison in the formula falls within rounding")
-    if not all(np.isfinite(part.value).all() and np.isfinite(part.error).all() for part in rounded.values()):
-        raise Skip("the formula or its derivative is not finite there")
+    evaluation = _evaluation(case.structure)
+    rounded = _rounded(evaluation, oracle, above)
     with mpmath.workdps(DIGITS):
         digits = evaluation.backward(Digits(), evaluation.forward(Digits(), oracle.arrays), above)
     found = {}
