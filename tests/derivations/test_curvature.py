@@ -486,3 +486,10 @@ def test_half_of_the_cases_are_integers_and_half_of_those_of_each_type():
     assert [case.lattice for case in found] == ["small", "real"] * 4
     assert [case.dtype for case in found] == [*DTYPES[:1] * 2, *DTYPES[1:] * 2] * 2
     assert {curvature._varied(first, number, "float32").dtype for number in range(4)} == {"float32"}
+
+
+def test_a_diagonal_that_is_no_integer_is_rounded_though_nothing_was_off():
+    oracle = Oracle(a_case("squared_error", {}, "small"))
+    for above, bound in ((0.3, 2.0**-53 * 2 * 0.3), (3.0, 0.0)):
+        found = _curved.curved(oracle, {name: np.full_like(value, above) for name, value in oracle.cotangents.items()})
+        assert all((truth.value == above).all() and truth.bound == pytest.approx(bound, rel=1e-12) for truth in found.values())

@@ -540,3 +540,9 @@ def test_rules_of_extreme_values_meet_different_cases():
     put.clear()
     extremes.gather(bench, Evidence("extremes"))
     assert [c.lattice for c in put] == 2 * list(EXTREMES) and len({(c.lattice, c.seed) for c in put}) == 18
+
+
+def test_numbers_that_are_none_are_put_into_cases_of_real_numbers():
+    lost = pointwise("lost", np.nan_to_num, np.ones_like, lambda x: x)
+    assert "a NaN in entry" in refutation_of(extremes, lost(), {ELLIPSIS: (3,)}, lattice="real").what
+    assert check(extremes, pointwise("kept")(), {ELLIPSIS: (3,)}, lattice="real").compared == {"NaN and infinity pass through": 2}

@@ -425,3 +425,8 @@ def test_an_equation_may_name_one_entry_of_the_result():
 def test_indices_of_gradients_have_the_letters_from_p_on():
     six = whole_of(lambda self, at, x: 2 * x[at], x="n a c d e k", output="n a c d e k")
     assert [index.name for index in derive(six).adjoint("x").index] == ["p", "q", "r", "s", "t", "p5"]
+
+
+def test_what_is_neither_a_sum_nor_a_function_is_refused_by_its_name():
+    with pytest.raises(cf.FormulaError, match="UnevaluatedExpr cannot be evaluated in a formula"):
+        value_at(formula_of(lambda self, at, x: sp.UnevaluatedExpr(x[at])), x=np.ones(2))

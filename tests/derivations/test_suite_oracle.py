@@ -211,3 +211,11 @@ def test_conditions_are_the_moves_of_each_operand_added_up():
     assert not gradients["b"].any()
     outputs, gradients = at(pointwise("cubed", expr=lambda x: x**3), 2.0, -1.0).conditions()
     assert outputs["y"] == pytest.approx([24, 3]) and gradients["x"] == pytest.approx([24, 6])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_0_may_be_some_of_the_smallest_normal_numbers(dtype):
+    oracle = at(pointwise("same", expr=lambda x: x), 1.0)
+    oracle.case = replace(oracle.case, dtype=dtype)
+    found = oracle._bounded({"y": Rounded(np.zeros(1), np.zeros(1))}, {"y": np.array([mpmath.mpf(0)], dtype=object)}, {"y": (1,)})["y"]
+    assert found.bound.tolist() == [16 * TINY[dtype]]

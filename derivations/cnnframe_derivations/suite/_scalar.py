@@ -110,10 +110,6 @@ class Scalar:
         """The square root."""
         return self**0.5
 
-    def square(self) -> Scalar:
-        """x x."""
-        return self * self
-
     def expm1(self) -> Scalar:
         """exp(x) - 1."""
         return self.exp() - 1

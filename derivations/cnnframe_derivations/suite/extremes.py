@@ -126,8 +126,7 @@ def not_finite(oracle: Oracle, evidence: Evidence) -> None:
     subject = Subject(KIND, oracle)
     plain = oracle.evaluation.outputs(oracle.evaluation.forward(Floats(), oracle.arrays))
     for name in oracle.case.op.declaration.differentiable:
-        size = int(np.size(oracle.arrays[name]))
-        first = oracle.case.seed % max(size, 1)
+        size, first = int(np.size(oracle.arrays[name])), oracle.case.seed
         # Where the formula chooses, an entry may be none that it takes.
         for number in range(first, first + min(size, MOST_KEPT if oracle.derivation.conditions else 1)):
             _at_an_entry(subject, plain, name, tuple(int(i) for i in np.unravel_index(number % size, np.shape(oracle.arrays[name]))), evidence)
