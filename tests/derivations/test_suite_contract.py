@@ -70,6 +70,7 @@ def test_a_class_that_takes_what_it_must_not_is_a_doubt():
     doubtful = Evidence("contract")
     check_refusals(Rude, doubtful)
     assert doubtful.doubt == "count=1 must be refused with a HyperparameterError; got ValueError"
+    assert gather("contract", Rude, Settings("glance")).doubt == doubtful.doubt
 
 
 EVERY = {

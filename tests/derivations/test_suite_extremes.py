@@ -57,6 +57,8 @@ def test_what_can_be_held_must_come_out_right_far_out(dtype):
     # Where no operand is very large or small, no intermediate result is under suspicion.
     assert "exceeds the rounding of the largest entry" in (plain := refutation_of(extremes, off(), lattice="constant", dtype=dtype).certificate)
     assert "intermediate" not in plain
+    above = pointwise("above", lambda x: x + 1, np.ones_like, lambda x: x)
+    assert "intermediate" not in refutation_of(extremes, above(), lattice="zero", dtype=dtype).certificate
     for rule in ("huge", "tiny"):
         assert "intermediate" in refutation_of(extremes, off(), lattice=rule, dtype=dtype).certificate
     with pytest.raises(Skip, match="not extreme"):

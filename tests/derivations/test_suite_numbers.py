@@ -363,7 +363,8 @@ def test_which_formulas_may_be_computed_in_parts_of_a_batch():
         output={"y": "", "z": "c"},
     )
     assert [derive(op).splits for op in (products, first, columns, other_axis, mixed, two)] == [False] * 6
-    assert [derive(op).batch_apart for op in (rows, loss, anywhere)] == [True, False, False]
+    few = whole_of(lambda self, at, x: x[at[0], 0] + define("e", (2,), lambda k: x[k, 0])[1], output="n")
+    assert [derive(op).batch_apart for op in (rows, loss, anywhere, few)] == [True, False, False, False]
 
 
 def test_indices_of_derived_arrays_are_whole_numbers():
