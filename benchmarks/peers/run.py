@@ -127,16 +127,19 @@ def measured(row, options):
         child.ask(do="time", seconds=options.seconds)
     rounds = []
     everybody = {**children, "gemm": gemm}
-    for _ in range(options.rounds):
+    for number in range(options.rounds):
         took = {}
-        for name, child in everybody.items():
+        # Another one begins each round, since who comes after whom matters.
+        begin = number % len(everybody)
+        for name, child in [*everybody.items()][begin:] + [*everybody.items()][:begin]:
+            # Threads of libraries wait in a loop for a while after their work, which the next one would pay for.
+            time.sleep(0.1)
             pids = [other.process.pid for other in everybody.values()]
             before = ticks(pids)
             took[name] = child.ask(do="time", seconds=options.seconds)
             after = ticks(pids)
             busy = (after[0] - before[0] - (after[1] - before[1])) / max(after[2] - before[2], 1) if before and after else 0.0
             took[name]["others"] = max(0.0, busy)
-            time.sleep(0.02)
         rounds.append(took)
     for child in children.values():
         child.end()
