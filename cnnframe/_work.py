@@ -31,6 +31,9 @@ LEAST = 16
 PAYS = 2**24
 """Operations for which another thread saves more than it costs to wake it and to wait for it, which are tenths of a millisecond."""
 
+WORTH = 2**26
+"""Operations of a part below which more of them fit a cache and yet take longer: each is some dozens of calls, for which threads wait for each other."""
+
 SLOWER = 4
 """About how much longer those of a kernel that is not compiled for them take."""
 
@@ -63,7 +66,8 @@ class Division:
         self.batch = batch
         self.threads = threads
         together = max((layout.together for stage in whole.stages for layout in (stage.taken, stage.left)), default=1)
-        self.parts = divide(batch, per_entry(whole), paying(whole, threads), together) if whole.apart and batch > 1 else ((batch,),)
+        least = int(WORTH * batch / max(_operations(whole), 1.0))
+        self.parts = divide(batch, per_entry(whole), paying(whole, threads), together, least) if whole.apart and batch > 1 else ((batch,),)
         sizes = sorted({size for mine in self.parts for size in mine}, reverse=True)
         self.plans = {size: whole if size == batch else make(size) for size in sizes}
 
@@ -196,24 +200,30 @@ def per_entry(plan: Plan) -> float:
     return (2 if plan.backward else 1) * made * plan.dtype.itemsize / max(plan.batch, 1)
 
 
-def paying(plan: Plan, threads: int) -> int:
-    """On how many of the threads a batch is computed: fewer where that is little work."""
-    cost = 0.0
+def _operations(plan: Plan, slower: float = 1.0) -> float:
+    """What a batch costs, where kernels that are not compiled take longer by a factor."""
+    found = 0.0
     for stage in plan.stages:
         for step in stage.steps:
             entries = sum(math.prod(shape) for _, _, shape in step.outputs)
-            cost += (step.operations + ENTRY * entries) * (1 if stage.kernel.compiles else SLOWER)
-    return max(1, min(threads, int(cost / PAYS)))
+            found += (step.operations + ENTRY * entries) * (1 if stage.kernel.compiles else slower)
+    return found
 
 
-def divide(batch: int, bytes_each: float, threads: int, together: int = 1) -> tuple[tuple[int, ...], ...]:
+def paying(plan: Plan, threads: int) -> int:
+    """On how many of the threads a batch is computed: fewer where that is little work."""
+    return max(1, min(threads, int(_operations(plan, SLOWER) / PAYS)))
+
+
+def divide(batch: int, bytes_each: float, threads: int, together: int = 1, least: int = 1) -> tuple[tuple[int, ...], ...]:
     """The parts of a batch, by thread: of about the same size, small enough for a cache, and all but the last of full blocks of `together` entries.
 
+    For a cache no part becomes smaller than about `least` entries.
     Where they differ the first are larger: this thread begins before it has woken the others.
     """
     blocks = -(-batch // together)
     workers = min(threads, blocks) if batch >= LEAST else 1
-    most = max(int(CACHE / max(bytes_each * together, 1.0)), 1)
+    most = max(int(CACHE / max(bytes_each * together, 1.0)), least // together, 1)
     parts = [[together * count for count in _even(mine, -(-mine // most))] for mine in _even(blocks, workers)]
     parts[-1][-1] -= blocks * together - batch
     return tuple(map(tuple, parts))

@@ -176,6 +176,7 @@ def test_without_kernels_everything_is_the_reference():
 def test_what_mixes_a_batch_is_computed_whole(monkeypatch):
     monkeypatch.setattr("cnnframe._work.CACHE", 1000)
     monkeypatch.setattr("cnnframe._work.PAYS", 1)
+    monkeypatch.setattr("cnnframe._work.WORTH", 1)
     graph = cf.Graph.chain(make("dense", units=4), TANH, inputs="n 3", loss=make("squared_error"))
     params, arrays = question(graph, 40)
     work = cf.Executor(graph, kernels=NUMPY, threads=2).work(params, **arrays)
@@ -287,6 +288,12 @@ def test_parts_of_a_batch_are_full_blocks_but_for_the_last(batch, threads, toget
     assert len(parts) == min(threads, -(-batch // together))
     blocks = [sum(-(-size // together) for size in mine) for mine in parts]
     assert blocks == sorted(blocks, reverse=True) and blocks[0] - blocks[-1] <= 1
+
+
+def test_parts_are_no_smaller_for_a_cache_than_what_is_worth_a_call():
+    assert divide(64, 2.0**20, 2) == ((2,) * 16,) * 2
+    assert divide(64, 2.0**20, 2, least=10) == ((8,) * 4,) * 2
+    assert divide(64, 2.0**20, 2, 8, least=20) == ((16, 16),) * 2
 
 
 def test_layouts_come_back_as_they_went():
