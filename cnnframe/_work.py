@@ -31,7 +31,7 @@ LEAST = 16
 PAYS = 2**24
 """Operations for which another thread saves more than it costs to wake it and to wait for it, which are tenths of a millisecond."""
 
-WORTH = 2**26
+WORTH = 2**27
 """Operations of a part below which more of them fit a cache and yet take longer: each is some dozens of calls, for which threads wait for each other."""
 
 SLOWER = 4
