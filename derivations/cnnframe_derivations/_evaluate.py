@@ -7,6 +7,7 @@ equation is solved: an equation that names an index of the result says where to 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,11 +29,16 @@ Points = dict[Any, Any]
 
 @dataclass(frozen=True)
 class _Domain:
-    """The points of one term: index vectors, the array of each operand and where its entries are, where each result goes."""
+    """The points of one term: index vectors, the array of each operand and where its entries are, where each result goes.
+
+    Places count through an array in the order of its last axis first; `all_in_order` says that the results are the
+    entries of the array, each once, as they lie.
+    """
 
     points: Points
-    entries: Mapping[Any, tuple[str, tuple[Any, ...]]]
-    target: tuple[Any, ...]
+    entries: Mapping[Any, tuple[str, Any]]
+    target: Any
+    all_in_order: bool
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,13 @@ class Evaluation:
         pieces = []
         for number, term in enumerate(definition.terms):
             domain = self._domain(definition, number, term)
-            if not len(domain.target[0]):
+            if not len(domain.target):
                 continue
             entries = {atom: system.gather(held[name], where) for atom, (name, where) in domain.entries.items()}
-            pieces.append((domain.target, _body(term.body)(system, self.values, {**domain.points, **entries})))
+            values = _body(term.body)(system, self.values, {**domain.points, **entries})
+            if domain.all_in_order and len(definition.terms) == 1:
+                return system.reshape(self.shapes[definition.name], values)
+            pieces.append((domain.target, values))
         return system.scatter(self.shapes[definition.name], pieces)
 
     def _domain(self, definition: Definition, number: int, term: Term) -> _Domain:
@@ -102,18 +111,13 @@ class Evaluation:
         target, box, conditions = _schedule(definition.box, term)
         points = self._within(definition, target, self._points(box, conditions))
         count = len(next(iter(points.values()))) if points else 1
-
-        def vector(index: Any) -> Any:
-            return np.broadcast_to(np.asarray(_integer(index, self.values, points), dtype=np.int64), (count,))
-
-        target_at = tuple(vector(target.get(i, i)) for i in definition.index)
-        self._in_range(definition.name, definition.index, target_at)
+        goes = self._places(definition.name, tuple(target.get(i, i) for i in definition.index), points, count)
         entries = {}
         for atom in term.atoms:
-            name, where = str(atom.base.label), tuple(vector(i) for i in atom.indices)
-            self._in_range(name, atom.indices, where)
-            entries[atom] = (name, where)
-        return _Domain(points, entries, target_at)
+            name = atom.base.label.name
+            entries[atom] = (name, self._places(name, atom.indices, points, count))
+        all_in_order = count == math.prod(self.shapes[definition.name]) and bool((goes == np.arange(count)).all())
+        return _Domain(points, entries, goes, all_in_order)
 
     def _points(self, box: tuple[tuple[Any, Any], ...], conditions: tuple[_Condition, ...]) -> Points:
         """Every point of the box at which the conditions hold; each condition cuts as soon as its indices are listed."""
@@ -123,7 +127,7 @@ class Evaluation:
         for index, size in box:
             n = max(int(_integer(size, self.values, {})), 0)
             points = {i: np.repeat(v, n) for i, v in points.items()}
-            points[index] = np.tile(np.arange(n, dtype=np.int64), count)
+            points[index] = np.arange(count * n) % max(n, 1)
             count *= n
             for condition in [c for c in waiting if c.indices <= points.keys()]:
                 waiting.remove(condition)
@@ -148,12 +152,17 @@ class Evaluation:
         value = _integer(condition.expression, self.values, points)
         return value >= 0 if condition.inequality else value == 0
 
-    def _in_range(self, name: str, indices: Any, where: tuple[Any, ...]) -> None:
-        for axis, (at, size) in enumerate(zip(where, self.shapes[name], strict=True)):
-            wrong = (at < 0) | (at >= size)
-            if wrong.any():
+    def _places(self, name: str, indices: tuple[Any, ...], points: Points, count: int) -> Any:
+        """Where entries lie in an array that is laid out in a row."""
+        places: Any = np.zeros(count, dtype=np.int64)
+        for axis, (index, size) in enumerate(zip(indices, self.shapes[name], strict=True)):
+            at = np.asarray(_integer(index, self.values, points))
+            if count and not (at.min() >= 0 and at.max() < size):
                 entry = f"{name}[{', '.join(map(str, indices))}]"
-                raise FormulaError(f"{self.op.name}.formula reads {entry} out of range: index {int(at[wrong][0])} of axis {axis}, which has size {size}")
+                wrong = np.extract((at < 0) | (at >= size), at)
+                raise FormulaError(f"{self.op.name}.formula reads {entry} out of range: index {int(wrong[0])} of axis {axis}, which has size {size}")
+            places = places * size + at
+        return places
 
 
 @cache

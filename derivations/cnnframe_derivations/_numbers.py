@@ -5,6 +5,7 @@ Each works on vectors: one entry for each point of a term's domain.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from fractions import Fraction
@@ -59,11 +60,14 @@ class System(Protocol):
     def array(self, value: Any) -> Any:
         """A given operand."""
 
-    def gather(self, array: Any, where: tuple[Any, ...]) -> Any:
-        """The entries at the index vectors."""
+    def gather(self, array: Any, places: Any) -> Any:
+        """The entries at places of an array that is laid out in a row."""
 
-    def scatter(self, shape: tuple[int, ...], pieces: list[tuple[tuple[Any, ...], Any]]) -> Any:
-        """An array of sums: each piece is a pair of index vectors and values."""
+    def reshape(self, shape: tuple[int, ...], values: Any) -> Any:
+        """An array of one value, or of all its entries in a row."""
+
+    def scatter(self, shape: tuple[int, ...], pieces: list[tuple[Any, Any]]) -> Any:
+        """An array of sums: each piece is a pair of places and values."""
 
 
 def _logistic(x: Any) -> Any:
@@ -133,16 +137,20 @@ class Floats:
         """Convert to float64."""
         return np.asarray(value, dtype=np.float64)
 
-    def gather(self, array: Any, where: tuple[Any, ...]) -> Any:
+    def gather(self, array: Any, places: Any) -> Any:
         """Index the array."""
-        return array[where]
+        return array.reshape(-1)[places]
 
-    def scatter(self, shape: tuple[int, ...], pieces: list[tuple[tuple[Any, ...], Any]]) -> Any:
+    def reshape(self, shape: tuple[int, ...], values: Any) -> Any:
+        """Give the values their shape."""
+        return np.reshape(values, shape) if np.ndim(values) else np.full(shape, values)
+
+    def scatter(self, shape: tuple[int, ...], pieces: list[tuple[Any, Any]]) -> Any:
         """Add up in the order of the points."""
-        out = np.zeros(shape)
-        for where, values in pieces:
-            np.add.at(out, where, values)
-        return out
+        out = np.zeros(math.prod(shape))
+        for places, values in pieces:
+            np.add.at(out, places, values)
+        return out.reshape(shape)
 
 
 class Digits(Floats):
@@ -199,12 +207,16 @@ class Digits(Floats):
         """Convert exactly."""
         return np.asarray(self._exact(np.asarray(value, dtype=np.float64).astype(object)), dtype=object)
 
-    def scatter(self, shape: tuple[int, ...], pieces: list[tuple[tuple[Any, ...], Any]]) -> Any:
+    def reshape(self, shape: tuple[int, ...], values: Any) -> Any:
+        """Give the values their shape."""
+        return np.reshape(values, shape) if np.ndim(values) else np.full(shape, values, dtype=object)
+
+    def scatter(self, shape: tuple[int, ...], pieces: list[tuple[Any, Any]]) -> Any:
         """Add up in the order of the points."""
-        out = np.full(shape, mpmath.mpf(0), dtype=object)
-        for where, values in pieces:
-            np.add.at(out, where, np.broadcast_to(values, np.shape(where[0])))
-        return out
+        out = np.full(math.prod(shape), mpmath.mpf(0), dtype=object)
+        for places, values in pieces:
+            np.add.at(out, places, np.broadcast_to(values, np.shape(places)))
+        return out.reshape(shape)
 
 
 class Magnitudes(Floats):

@@ -8,6 +8,7 @@ stable softmax, are allowed for.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -110,20 +111,25 @@ class Rounding:
         array = self.floats.array(value)
         return Rounded(array, np.zeros(array.shape))
 
-    def gather(self, array: Rounded, where: tuple[Any, ...]) -> Rounded:
+    def gather(self, array: Rounded, places: Any) -> Rounded:
         """Index values and errors alike."""
-        return Rounded(array.value[where], array.error[where])
+        return Rounded(self.floats.gather(array.value, places), self.floats.gather(array.error, places))
 
-    def scatter(self, shape: tuple[int, ...], pieces: list[tuple[tuple[Any, ...], Rounded]]) -> Rounded:
+    def reshape(self, shape: tuple[int, ...], part: Rounded) -> Rounded:
+        """Shape values and errors alike."""
+        return Rounded(self.floats.reshape(shape, part.value), self.floats.reshape(shape, part.error))
+
+    def scatter(self, shape: tuple[int, ...], pieces: list[tuple[Any, Rounded]]) -> Rounded:
         """A sum of m terms in any order: m - 1 roundings of the sum of magnitudes."""
-        value, error, reach, count, rough = (np.zeros(shape) for _ in range(5))
-        for where, part in pieces:
-            np.add.at(rough, where, ~_whole(part))
-            np.add.at(value, where, part.value)
-            np.add.at(error, where, part.error)
-            np.add.at(reach, where, np.abs(part.value))
-            np.add.at(count, where, 1.0)
-        return Rounded(value, np.where((rough == 0) & (reach < self.exact_below), 0.0, error + np.maximum(count - 1, 0) * reach))
+        value, error, reach, count, rough = (np.zeros(math.prod(shape)) for _ in range(5))
+        for places, part in pieces:
+            np.add.at(rough, places, ~_whole(part))
+            np.add.at(value, places, part.value)
+            np.add.at(error, places, part.error)
+            np.add.at(reach, places, np.abs(part.value))
+            np.add.at(count, places, 1.0)
+        error = np.where((rough == 0) & (reach < self.exact_below), 0.0, error + np.maximum(count - 1, 0) * reach)
+        return Rounded(value.reshape(shape), error.reshape(shape))
 
 
 def _carried(slope: Any, error: Any) -> Any:

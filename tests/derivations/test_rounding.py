@@ -22,8 +22,8 @@ def test_a_sum_in_any_order_stays_within_its_bound():
     system = Rounding(53)
     for size in (2, 10, 300):
         values = rng.normal(size=size) * 10.0 ** rng.integers(-8, 8, size)
-        where = (np.zeros(size, dtype=int),)
-        total = system.scatter((1,), [(where, system.array(values))])
+        places = np.zeros(size, dtype=int)
+        total = system.scatter((1,), [(places, system.array(values))])
         exact = sum(Fraction(v) for v in values)
         for _ in range(50):
             computed = 0.0

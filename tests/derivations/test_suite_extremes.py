@@ -34,6 +34,22 @@ from cnnframe_derivations.suite._values import EXTREMES, LINE
 from cnnframe_derivations.suite._verdict import Evidence, Refutation, Skip
 
 
+def test_an_answer_that_is_the_argument_far_out_alone_is_refused():
+    def lent(x):
+        return x if x.min() > 100 else np.logaddexp(0, x)
+
+    @dataclass(frozen=True)
+    class Back(OPS["softplus"]):
+        def backward(self, dy, saved):
+            right = super().backward(dy, saved)["x"]
+            return {"x": dy if np.array_equal(right, dy) else right}
+
+    # Numbers near 300.
+    found = refutation_of(extremes, pointwise("lent", lent, lambda x: 1 / (1 + np.exp(-x)), OPS["softplus"]().expr)(), lattice="offset")
+    assert "the output 'y' shares memory with the argument 'x'" in found.what
+    assert "the gradient of 'x' shares memory with the argument or cotangent 'y'" in refutation_of(extremes, Back(), lattice="offset").what
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_can_be_held_must_come_out_right_far_out(dtype):
     naive = pointwise("naive", lambda x: np.log(1 + np.exp(x)), lambda x: 1 / (1 + np.exp(-x)), OPS["softplus"]().expr)

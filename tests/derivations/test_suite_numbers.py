@@ -61,18 +61,20 @@ def test_errors_of_functions_are_those_of_argument_and_function():
 
 def test_a_sum_is_exact_only_for_whole_numbers_below_the_precision():
     system = Rounding(10)
-    where = (np.array([0, 0, 1]),)
+    where = np.array([0, 0, 1])
     both = [(where, rounded(3.0, 4.0, 0.5)), (where, rounded(1.0, 1.0, 0.25))]
     found = system.scatter((3,), both)
     assert found.value.tolist() == [9.0, 0.75, 0.0] and found.error.tolist() == [0.0, 0.75, 0.0]
-    assert system.scatter((1,), [((np.array([0, 0, 0]),), rounded(0.5, 0.25, 1.0, errors=[1.0, 2.0, 0.0]))]).error == 3.0 + 2 * 1.75
-    assert system.scatter((1,), [((np.array([0]),), rounded(1024.0))]).error == 0
-    assert system.scatter((1,), [((np.array([0, 0]),), rounded(1023.0, 1.0))]).error == 1024
-    assert system.scatter((1,), [((np.array([0, 0]),), rounded(1022.0, 1.0))]).error == 0
+    assert system.scatter((1,), [(np.array([0, 0, 0]), rounded(0.5, 0.25, 1.0, errors=[1.0, 2.0, 0.0]))]).error == 3.0 + 2 * 1.75
+    assert system.scatter((1,), [(np.array([0]), rounded(1024.0))]).error == 0
+    assert system.scatter((1,), [(np.array([0, 0]), rounded(1023.0, 1.0))]).error == 1024
+    assert system.scatter((1,), [(np.array([0, 0]), rounded(1022.0, 1.0))]).error == 0
     assert system.add([rounded(1022.0), rounded(1.0)]).error == 0 and system.add([rounded(1023.0), rounded(1.0)]).error == 1024
     assert system.multiply([rounded(32.0), rounded(31.0)]).error == 0 and system.multiply([rounded(32.0), rounded(32.0)]).error == 1024
     assert system.add([rounded(1.0, errors=[1.0]), rounded(1.0)]).error == 3.0
-    assert system.gather(rounded(1.0, 2.0, errors=[3.0, 4.0]), (np.array([1]),)).error == 4.0
+    assert system.gather(rounded(1.0, 2.0, errors=[3.0, 4.0]), np.array([1])).error == 4.0
+    shaped = system.reshape((1, 2), rounded(1.0, 2.0, errors=[3.0, 4.0])), system.reshape((1, 2), system.constant(0.1))
+    assert [part.error.tolist() for part in shaped] == [[[3.0, 4.0]], [[0.1, 0.1]]] and shaped[1].value.tolist() == [[0.1, 0.1]]
     chosen = system.choose([np.array([False]), True], [rounded(1.0, errors=[5.0]), rounded(2.0, errors=[7.0])])
     assert chosen.value == 2.0 and chosen.error == 7.0
 
@@ -115,10 +117,12 @@ def test_floats_digits_and_magnitudes_agree_on_what_numbers_are():
             second = np.array([True, True, False, False])
             found = system.choose([first, second, True], [held, 2 * held, 0 * held])
             assert [float(v) for v in found] == [-1.5, -0.5, 0.0, 2.0]
-            where = (np.array([0, 2, 2]),)
+            where = np.array([0, 2, 2])
             assert [float(v) for v in system.scatter((3,), [(where, held[:3]), (where, held[1:])])] == [-1.75, 0.0, 2.75]
             assert float(system.add([held[0], held[1], held[2]])) == -1.25 and float(system.multiply([held[0], held[1], held[2]])) == 0.1875
-            assert [float(v) for v in system.gather(held, (np.array([1, 3]),))] == [-0.25, 2.0]
+            assert [float(v) for v in system.gather(held, np.array([1, 3]))] == [-0.25, 2.0]
+            assert system.reshape((2, 2), held).tolist() == [[held[0], held[1]], [held[2], held[3]]]
+            assert system.reshape((1, 2), system.lift(3)).tolist() == [[3, 3]] and system.reshape((0, 2), system.lift(3)).shape == (0, 2)
     wide = Magnitudes()
     assert wide.lift(-2).tolist() == 2 and wide.constant(-0.5) == 0.5
     assert wide.array([-3.0]).tolist() == [3.0] and wide.power(np.array([2.0]), 3).tolist() == [8.0]

@@ -6,8 +6,7 @@ import io
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -27,14 +26,23 @@ MOST_DRAWN = 64
 """Larger arrays are not part of a finding; their case makes them again."""
 
 
-@contextmanager
-def quiet() -> Iterator[io.StringIO]:
+class quiet:  # noqa: N801 # a context manager, as those that it enters
     """Keep warnings, and what the code prints, off the report, which may be JSON."""
-    printed = io.StringIO()
-    # Warnings are raised and dropped: settings that differ from the silent ones show whether the code changes them.
-    with np.errstate(all="warn"), warnings.catch_warnings(record=True), redirect_stdout(printed), redirect_stderr(printed):
-        warnings.simplefilter("always")
-        yield printed
+
+    def __enter__(self) -> io.StringIO:
+        # Warnings are raised and dropped: settings that differ from the silent ones show whether the code changes them.
+        self._errors = np.errstate(all="warn")
+        self._warnings = warnings.catch_warnings(record=True, action="always")
+        self._streams = sys.stdout, sys.stderr
+        self._errors.__enter__()
+        self._warnings.__enter__()
+        sys.stdout = sys.stderr = printed = io.StringIO()
+        return printed
+
+    def __exit__(self, *raised: object) -> None:
+        sys.stdout, sys.stderr = self._streams
+        self._warnings.__exit__(*raised)
+        self._errors.__exit__(*raised)
 
 
 def _watched(call: Callable[[], Any]) -> tuple[Any, str, list[str]]:

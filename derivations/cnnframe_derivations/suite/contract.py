@@ -40,11 +40,7 @@ def check(oracle: Oracle, evidence: Evidence) -> None:
     """Hold one case to every promise, cheapest first."""
     case = oracle.case
     subject = Subject(KIND, oracle)
-    if case.op.batch_apart and not oracle.derivation.splits:
-        raise subject.refuse("batch_apart is declared, and the formula does not treat each entry of a batch by itself", "a batch would be computed in parts")
-    unknown = sorted(set(case.op.keeps_digits) - {*case.outputs, *case.op.declaration.differentiable})
-    if unknown:
-        raise subject.refuse(f"keeps_digits names {', '.join(map(repr, unknown))}", "it may name outputs, inputs and parameters")
+    _claims(subject)
     oracle.require_finite()
     _leaves_the_process_alone(subject, evidence)
     arrays, cotangents = case.laid_out(oracle.arrays), case.laid_out(oracle.cotangents)
@@ -74,10 +70,13 @@ def check(oracle: Oracle, evidence: Evidence) -> None:
     evidence.passed("no shared memory")
 
     _same(subject, outputs, kept, "backward changed output")
-    _same(subject, subject.backward(cotangents, saved), first, "a second backward gave another gradient of")
+    back = subject.backward(cotangents, saved)
+    _same(subject, back, first, "a second backward gave another gradient of")
+    apart(subject, back, gradients, "second gradient of", "first answer")
     again, again_saved = subject.forward(arrays)
     _same(subject, outputs, kept, "a second forward changed the first answer, output")
     _same(subject, again, kept, "a second forward gave another output")
+    apart(subject, again, outputs, "second output", "first answer")
     evidence.passed("same bits twice")
 
     _same_object_twice(subject, evidence)
@@ -98,6 +97,16 @@ def check(oracle: Oracle, evidence: Evidence) -> None:
 
 
 CHECK = Check(check)
+
+
+def _claims(subject: Subject) -> None:
+    """What the class says of itself fits its formula and its declaration."""
+    op = subject.case.op
+    if op.batch_apart and not subject.oracle.derivation.splits:
+        raise subject.refuse("batch_apart is declared, and the formula does not treat each entry of a batch by itself", "a batch would be computed in parts")
+    unknown = sorted(set(op.keeps_digits) - {*subject.case.outputs, *op.declaration.differentiable})
+    if unknown:
+        raise subject.refuse(f"keeps_digits names {', '.join(map(repr, unknown))}", "it may name outputs, inputs and parameters")
 
 
 def _leaves_the_process_alone(subject: Subject, evidence: Evidence) -> None:

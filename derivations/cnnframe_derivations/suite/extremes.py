@@ -21,7 +21,7 @@ from cnnframe import Activation
 
 from .._numbers import DIGITS, Floats
 from ._bench import Bench, Check
-from ._calls import Subject
+from ._calls import Subject, apart
 from ._cases import Case
 from ._oracle import ROUTES, TINY, UNIT, Oracle, Truth
 from ._values import EXTREMES
@@ -74,10 +74,14 @@ def finite(oracle: Oracle, evidence: Evidence) -> None:
     case, subject = oracle.case, Subject(KIND, oracle)
     outputs, gradients = oracle.many_digits
     bounds = _bounds(oracle)
-    made, saved = subject.forward(case.laid_out(oracle.arrays))
+    arrays, cotangents = case.laid_out(oracle.arrays), case.laid_out(oracle.cotangents)
+    made, saved = subject.forward(arrays)
+    # Far out an answer may equal an argument, and be the argument itself.
+    apart(subject, made, arrays, "output", "argument")
     for name, got in made.items():
         _compare(subject, "output" if case.op.single else f"output {name!r}", got, outputs[name], bounds[0].get(name), evidence)
-    answers = subject.backward(case.laid_out(oracle.cotangents), saved)
+    answers = subject.backward(cotangents, saved)
+    apart(subject, answers, {**arrays, **cotangents}, "gradient of", "argument or cotangent")
     for name, got in answers.items():
         _compare(subject, f"gradient of {name!r}", got, gradients[name], bounds[1].get(name), evidence)
 
