@@ -77,8 +77,7 @@ def make(job, batch, x, target, parameters, *, contestant, threads, dtype=np.flo
         now = state["params"], state["memory"]
         # What was given in the beginning is needed again.
         before = None if state["before"] is None or state["before"][0] is params else state["before"]
-        # One pass over large parameters is machine code, too.
-        state["params"], state["memory"] = rule.step_into(before if contestant == "fused" else None, now[0], found.parameters, now[1], 1e-6)
+        state["params"], state["memory"] = rule.step_into(before, now[0], found.parameters, now[1], 1e-6)
         state["before"] = now
 
     def gradients():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.signal import convolve, correlate
 
-from cnnframe import Links
+from cnnframe import BATCH_LAST, Links
+from cnnframe._served import chain_of, served
 from cnnframe_plugins.conv import Conv, ConvLinked
 from cnnframe_plugins.conv_unit_bias import ConvUnitBias
+from cnnframe_plugins.kernels._conv import ConvKernel
 from cnnframe_plugins.pad import Pad
 from cnnframe_plugins.subsample import Decimate
 
@@ -131,3 +135,31 @@ def test_a_border_of_one_value():
     dy = drawn(2, 3, 4, 8)
     assert np.array_equal(Pad((1, 2), -1.0).backward(dy, saved)["x"], dy[:, :, 1:3, 2:6])
     assert Pad(0).forward(x)[0].tolist() == x.tolist()
+
+
+@pytest.mark.parametrize("batch", [1, 7, 8])
+@pytest.mark.parametrize(
+    ("shape", "layer", "way"),
+    [
+        ((6, 14, 14), Conv(16, 5), "gathered"),
+        ((1, 14, 14), Conv(20, 3, padding=1), "scattered"),
+        ((16, 5, 5), Conv(120, 5), "apart"),
+        ((16, 5, 5), Conv(120, 5, orientation="correlation", groups=4), "apart"),
+        ((2, 9, 9), Conv(40, 5, dilation=2), "apart"),
+        ((2, 8, 8), Conv(4, (2, 3), stride=(2, 4), padding=(1, 2), groups=2), "apart"),
+    ],
+)
+def test_each_way_back_to_the_input_gives_the_same_numbers(batch, shape, layer, way):
+    rng = np.random.default_rng(batch)
+    shapes = {"x": (batch, *shape), **layer.parameter_shapes(layer.sizes({"x": (batch, *shape)}))}
+    arrays = {name: rng.integers(-3, 4, size).astype(np.float32) for name, size in shapes.items()}
+    kernel = ConvKernel(chain_of(layer, shapes, np.dtype(np.float32)), BATCH_LAST, BATCH_LAST)
+    assert way == ("gathered" if kernel._gathers else "apart" if kernel._apart else "scattered") or batch > 1
+    fast = served(Conv, ConvKernel)(*(getattr(layer, field.name) for field in fields(layer)))
+    (y, saved), (wanted, kept) = fast.forward(**arrays), layer.forward(**arrays)
+    np.testing.assert_array_equal(y, wanted)
+    dy = rng.integers(-3, 4, y.shape).astype(np.float32)
+    found, right = fast.backward(dy, saved), layer.backward(dy, kept)
+    assert found.keys() == right.keys()
+    for name, gradient in found.items():
+        np.testing.assert_array_equal(gradient, right[name])

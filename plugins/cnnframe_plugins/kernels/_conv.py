@@ -13,9 +13,13 @@ from cnnframe import BATCH_LAST, Array, Arrays, Buffer, Call, Chain, Kernel, Mem
 
 from .._windows import Geometry
 from ..conv import Conv
+from ._dense import product
 
 FEW = 8
 """From this batch on its runs are long enough to be moved one by one."""
+
+MOVE = 2500
+"""Entries that are moved in the time of one strided addition of few."""
 
 
 class ConvKernel(Kernel):
@@ -55,7 +59,7 @@ class ConvKernel(Kernel):
             found["padded"] = Buffer((self.maps_in, *self.padded, self.batch), dtype)
         if self.chain.wanted[0]:
             found["slope"] = Buffer((self.op.maps, self.fan, *self.op.size), dtype)
-        if "x" in self.chain.wanted[0] and self._few:
+        if "x" in self.chain.wanted[0] and self._gathers:
             extents = (d * (k - 1) for d, k in zip(op.dilation, op.size, strict=True))
             found["bordered"] = Buffer((op.maps, *(m + e for m, e in zip(self.maps, extents, strict=True)), self.batch), dtype)
             found["around"] = Buffer((op.maps, *op.size, *self.maps, self.batch), dtype)
@@ -65,10 +69,20 @@ class ConvKernel(Kernel):
         return found
 
     @property
-    def _few(self) -> bool:
+    def _gathers(self) -> bool:
         """Whether the gradient of the input is gathered by a second convolution: scattering moves runs of a batch, and these are short."""
         reach = zip(self.op.padding, self.op.dilation, self.op.size, strict=True)
-        return self.batch < FEW and set(self.op.stride) == {1} and all(p <= d * (k - 1) for p, d, k in reach)
+        if self.batch >= FEW or set(self.op.stride) != {1} or any(p > d * (k - 1) for p, d, k in reach):
+            return False
+        copied = self.op.maps * math.prod(self.maps) * self.batch
+        scattered = self.maps_in * math.prod(self.output) * self.batch
+        return copied < 3 * scattered + MOVE
+
+    @property
+    def _apart(self) -> bool:
+        """Whether no two windows have an entry in common."""
+        extents = (d * (k - 1) + 1 for d, k in zip(self.op.dilation, self.op.size, strict=True))
+        return all(stride >= extent or places == 1 for stride, extent, places in zip(self.op.stride, extents, self.output, strict=True))
 
     def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
         """Bind to the arrays of a plan."""
@@ -104,14 +118,15 @@ class ConvKernel(Kernel):
         cotangents = self._split(dy, op.maps // op.groups)
         slope = buffers["slope"]
         slopes = self._split(slope.reshape(op.maps, -1), op.maps // op.groups)
-        bring = None if "x" not in wanted else self._gather(arrays) if self._few else self._scatter(arrays, weights, cotangents)
+        times = product(dy.shape[1])
+        bring = None if "x" not in wanted else self._gather(arrays) if self._gathers else self._scatter(arrays, weights, cotangents)
 
         def backward() -> None:
             if "b" in into:
                 np.sum(dy, axis=1, out=into["b"])
             if "k" in into:
                 for g in groups:
-                    np.matmul(cotangents[g], rows[g].T, out=slopes[g])
+                    times(cotangents[g], rows[g].T, out=slopes[g])
                 np.copyto(into["k"], slope[(..., *flip)])
             if bring is not None:
                 bring()
@@ -123,7 +138,7 @@ class ConvKernel(Kernel):
         maps, *space, batch = x.strides
         taps = [d * step for d, step in zip(self.op.dilation, space, strict=True)]
         moves = space if places else [s * step for s, step in zip(self.op.stride, space, strict=True)]
-        return as_strided(x, (len(x), *self.op.size, *(places or self.output), self.batch), (maps, *taps, *moves, batch), writeable=False)
+        return as_strided(x, (len(x), *self.op.size, *(places or self.output), self.batch), (maps, *taps, *moves, batch))
 
     def _gather(self, arrays: Arrays) -> Call:
         """The full convolution of the sensitivities with the turned kernels (section 3.1.1), as one more product of kernels and windows."""
@@ -157,6 +172,8 @@ class ConvKernel(Kernel):
         inner = target[(slice(None), *(slice(p, p + m) for p, m in zip(self.op.padding, self.maps, strict=True)))]
         parts = self._split(pieces.reshape(self.maps_in * self.geometry.area, -1), self.fan * self.geometry.area)
         places = [(target[self.geometry.reads(tap, self.output)[1:]], pieces[(slice(None), *tap)]) for tap in self.geometry.taps()]
+        if self._apart:
+            places = [(self._windows(target), pieces)]
 
         def scatter() -> None:
             for weight, cotangent, part in zip(weights, cotangents, parts, strict=True):
