@@ -80,7 +80,7 @@ class Kernel(abc.ABC):
         name: what plans and reports call it.
         backend: what it is written in, such as "numpy" or "numba".
         rank: of the kernels that can serve, the one with the highest does.
-        keeps: what of "inputs" and "outputs" its backward reads, so that they must last until then.
+        keeps: what of "inputs" and "outputs" its backward reads, so that they must last until then; parameters last anyway.
         tiles: whether it goes through a batch piece by piece itself, so that large ones leave no cache.
         compiles: whether code is made for every new shape, so that trying many shapes takes long.
         products: whether it may call NumPy's products of matrices, whose own threads are then held back.

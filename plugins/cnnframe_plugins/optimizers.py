@@ -75,9 +75,12 @@ class SGD(Optimizer):
                 for place, rule in decays:
                     after[place] += np.multiply(p[place], np.asarray(rule, g.dtype), out=velocity[place])
                 slope = after
-            np.multiply(np.asarray(rate, p.dtype), slope, out=after)
-            np.multiply(state, self.momentum, out=velocity)
-            np.subtract(velocity, after, out=velocity)
+            if self.momentum:
+                np.multiply(np.asarray(rate, p.dtype), slope, out=after)
+                np.multiply(state, self.momentum, out=velocity)
+                np.subtract(velocity, after, out=velocity)
+            else:
+                np.multiply(np.negative(np.asarray(rate, p.dtype)), slope, out=velocity)
             np.add(p, velocity, out=after)
         return parameters.holding(after), velocity
 

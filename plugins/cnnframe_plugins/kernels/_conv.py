@@ -51,14 +51,17 @@ class ConvKernel(Kernel):
         self.fan = self.maps_in // op.groups
 
     def buffers(self) -> Mapping[str, Buffer]:
-        """The windows, the padded input, the kernel as it lies over the map."""
+        """The windows, the padded input, and the kernel as it lies over the map, where that is another way."""
         dtype, op = self.chain.dtype, self.op
         windows = (self.maps_in, *self.op.size, *self.output, self.batch)
-        found = {"windows": Buffer(windows, dtype, kept=True), "kernel": Buffer((self.op.maps, self.fan, *self.op.size), dtype, kept=True)}
+        kernel = (op.maps, self.fan, *op.size)
+        found = {"windows": Buffer(windows, dtype, kept=True)}
+        if self._flips:
+            found["kernel"] = Buffer(kernel, dtype, kept=True)
         if any(self.op.padding):
             found["padded"] = Buffer((self.maps_in, *self.padded, self.batch), dtype)
-        if self.chain.wanted[0]:
-            found["slope"] = Buffer((self.op.maps, self.fan, *self.op.size), dtype)
+        if self._flips and "k" in self.chain.wanted[0]:
+            found["slope"] = Buffer(kernel, dtype)
         if "x" in self.chain.wanted[0] and self._gathers:
             extents = (d * (k - 1) for d, k in zip(op.dilation, op.size, strict=True))
             found["bordered"] = Buffer((op.maps, *(m + e for m, e in zip(self.maps, extents, strict=True)), self.batch), dtype)
@@ -67,6 +70,16 @@ class ConvKernel(Kernel):
         elif "x" in self.chain.wanted[0]:
             found["pieces"] = Buffer(windows, dtype)
         return found
+
+    @property
+    def _flips(self) -> bool:
+        """Whether the kernel lies turned over the map, so that a turned copy is what is multiplied."""
+        return bool(self.op.orientation == "convolution")
+
+    @property
+    def _turn(self) -> tuple[Any, ...]:
+        """Turns a kernel (maps, fan, *size) by 180 degrees."""
+        return (..., *(slice(None, None, -1) for _ in range(self.op.dims)))
 
     @property
     def _gathers(self) -> bool:
@@ -86,13 +99,11 @@ class ConvKernel(Kernel):
 
     def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
         """Bind to the arrays of a plan."""
-        op, buffers, dims = self.op, arrays.buffers, self.op.dims
+        op, buffers = self.op, arrays.buffers
         x, k, b, y = arrays.given[0]["x"], arrays.given[0]["k"], arrays.given[0]["b"], arrays.outputs["y"]
-        flip = tuple(slice(None, None, -1 if op.orientation == "convolution" else 1) for _ in range(dims))
         source = buffers.get("padded", x)
         inner = source[(slice(None), *(slice(p, p + m) for p, m in zip(op.padding, self.maps, strict=True)))]
-        windows, kernel, view = buffers["windows"], buffers["kernel"], self._windows(source)
-        oriented = k[(..., *flip)]
+        windows, kernel, view = buffers["windows"], buffers.get("kernel", k), self._windows(source)
         column = b.reshape(-1, 1)
         groups = range(op.groups)
         rows = self._split(windows.reshape(self.maps_in * self.geometry.area, -1), self.fan * self.geometry.area)
@@ -105,33 +116,36 @@ class ConvKernel(Kernel):
                 source.fill(0)
                 np.copyto(inner, x)
             np.copyto(windows, view)
-            np.copyto(kernel, oriented)
+            if kernel is not k:
+                np.copyto(kernel, k[self._turn])
             for g in groups:
                 np.matmul(weights[g], rows[g], out=made[g])
             np.add(flat, column, out=flat)
 
-        wanted = self.chain.wanted[0]
-        if not wanted:
-            return forward, None
-        into = arrays.gradients[0]
+        return forward, self._backward(arrays, kernel, rows, weights) if self.chain.wanted[0] else None
+
+    def _backward(self, arrays: Arrays, kernel: Array, rows: Sequence[Array], weights: Sequence[Array]) -> Call:
+        """The gradients: of the kernel one more product with the windows (section 3.1.1)."""
+        op, wanted, into = self.op, self.chain.wanted[0], arrays.gradients[0]
         dy = arrays.cotangents["y"].reshape(op.maps, -1)
         cotangents = self._split(dy, op.maps // op.groups)
-        slope = buffers["slope"]
-        slopes = self._split(slope.reshape(op.maps, -1), op.maps // op.groups)
+        slope = arrays.buffers.get("slope", into.get("k"))
+        slopes = [] if slope is None else self._split(slope.reshape(op.maps, -1), op.maps // op.groups)
         times = product(dy.shape[1])
-        bring = None if "x" not in wanted else self._gather(arrays) if self._gathers else self._scatter(arrays, weights, cotangents)
+        bring = None if "x" not in wanted else self._gather(arrays, kernel) if self._gathers else self._scatter(arrays, weights, cotangents)
 
         def backward() -> None:
             if "b" in into:
-                np.sum(dy, axis=1, out=into["b"])
+                np.add.reduce(dy, axis=1, out=into["b"])
             if "k" in into:
-                for g in groups:
-                    times(cotangents[g], rows[g].T, out=slopes[g])
-                np.copyto(into["k"], slope[(..., *flip)])
+                for cotangent, row, part in zip(cotangents, rows, slopes, strict=True):
+                    times(cotangent, row.T, out=part)
+                if slope is not into["k"]:
+                    np.copyto(into["k"], slope[self._turn])
             if bring is not None:
                 bring()
 
-        return forward, backward
+        return backward
 
     def _windows(self, x: Array, places: Sequence[int] = ()) -> Array:
         """View x (maps, *padded, n) as (maps, *size, *places, n); places are those of the output unless given, with a stride of 1."""
@@ -140,16 +154,15 @@ class ConvKernel(Kernel):
         moves = space if places else [s * step for s, step in zip(self.op.stride, space, strict=True)]
         return as_strided(x, (len(x), *self.op.size, *(places or self.output), self.batch), (maps, *taps, *moves, batch))
 
-    def _gather(self, arrays: Arrays) -> Call:
+    def _gather(self, arrays: Arrays, kernel: Array) -> Call:
         """The full convolution of the sensitivities with the turned kernels (section 3.1.1), as one more product of kernels and windows."""
         op, dx, dy = self.op, arrays.gradients[0]["x"], arrays.cotangents["y"]
-        bordered, around, turned, kernel = (arrays.buffers[name] for name in ("bordered", "around", "turned", "kernel"))
+        bordered, around, turned = (arrays.buffers[name] for name in ("bordered", "around", "turned"))
         before = [d * (k - 1) - p for d, k, p in zip(op.dilation, op.size, op.padding, strict=True)]
         inner = bordered[(slice(None), *(slice(b, b + n) for b, n in zip(before, self.output, strict=True)))]
         view = self._windows(bordered, self.maps)
         each = op.maps // op.groups
-        turn = (slice(None), slice(None), *(slice(None, None, -1) for _ in range(op.dims)))
-        pairs = [(turned[g * self.fan : (g + 1) * self.fan], kernel[g * each : (g + 1) * each][turn].swapaxes(0, 1)) for g in range(op.groups)]
+        pairs = [(turned[g * self.fan : (g + 1) * self.fan], kernel[g * each : (g + 1) * each][self._turn].swapaxes(0, 1)) for g in range(op.groups)]
         weights = self._split(turned.reshape(self.maps_in, -1), self.fan)
         rows = self._split(around.reshape(op.maps * self.geometry.area, -1), each * self.geometry.area)
         made = self._split(dx.reshape(self.maps_in, -1), self.fan)

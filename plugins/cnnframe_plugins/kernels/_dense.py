@@ -47,7 +47,7 @@ class DenseKernel(Kernel):
             if "W" in into:
                 times(dy.T, x, out=into["W"])
             if "b" in into:
-                np.sum(dy, axis=0, out=into["b"])
+                np.add.reduce(dy, axis=0, out=into["b"])
 
         return forward, backward
 

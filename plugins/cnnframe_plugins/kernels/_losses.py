@@ -85,12 +85,12 @@ class SoftmaxCrossEntropyKernel(Kernel):
             np.log(each, out=each)
             np.subtract(logs, each, out=logs)
             if dense:
-                np.sum(t, axis=1, keepdims=True, out=weight)
+                np.add.reduce(t, axis=1, keepdims=True, out=weight)
                 np.multiply(t, logs, out=room)
-                np.sum(room, out=loss)
+                np.add.reduce(room, axis=None, out=loss)
             else:
                 check_classes(t, z.shape[1])
-                np.sum(logs[rows, t], out=loss)
+                np.add.reduce(logs[rows, t], out=loss)
             # Minus 0 would be odd.
             np.subtract(0, loss, out=loss)
 

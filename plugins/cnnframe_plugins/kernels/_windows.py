@@ -77,10 +77,10 @@ class SubsampleKernel(_Windowed):
 
         def backward() -> None:
             if "b" in into:
-                np.sum(dy, axis=axes, out=into["b"])
+                np.add.reduce(dy, axis=axes, out=into["b"])
             if "beta" in into:
                 np.multiply(dy, down, out=room)
-                np.sum(room, axis=axes, out=into["beta"])
+                np.add.reduce(room, axis=axes, out=into["beta"])
             if targets:
                 np.multiply(dy, beta, out=room)
                 for target in targets:
