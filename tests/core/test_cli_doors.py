@@ -191,8 +191,10 @@ class TestGoingOn:
             raise OSError(38, "no locks")
 
         monkeypatch.setattr("cnnframe.training._lock._try", none)
-        with cf.RunFolder(tmp_path).held():
-            pass
+        entered = []
+        with cf.RunFolder(tmp_path).held(), cf.RunFolder(tmp_path).held():
+            entered.append("twice, since nothing is locked")
+        assert entered
 
 
 class TestRates:

@@ -427,8 +427,12 @@ def test_no_difference_is_taken_at_a_kink():
     penalty = OPS.make("l1", strength=0.5)
     oracle = Oracle(Case(penalty, {**penalty.declaration.known, "...": (2,)}, "float64", "C", "small", 1))
     (name,) = oracle.arrays
+    nonsense = np.full(2, 9.0)
+    oracle.arrays = {name: np.ones(2)}
+    with pytest.raises(OraclesDisagree):
+        _curved._confirm(oracle, name, nonsense, oracle.cotangents)
     oracle.arrays = {name: np.zeros(2)}
-    _curved._confirm(oracle, name, np.zeros(2), oracle.cotangents)
+    assert _curved._confirm(oracle, name, nonsense, oracle.cotangents) is None
 
 
 def test_cases_are_of_few_forms_each_with_several(monkeypatch):

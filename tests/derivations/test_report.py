@@ -336,7 +336,9 @@ def test_a_skip_is_told_and_counts_for_nothing():
 
 
 def test_a_report_of_nothing_is_a_page():
-    read(page([], {}))
+    text = page([], {})
+    read(text)
+    assert "<b>0</b>comparisons in all" in text and text.count('<li class="none"><b>0</b>') == 3
 
 
 def test_a_page_of_what_was_read_back_is_the_same():
