@@ -15,7 +15,7 @@ print(*sorted(name for name in heavy if name in sys.modules))
 """
 
 HEAVY = ["sympy", "hypothesis", "pytest", "numba", "matplotlib", "scipy", "typer", "rich", "tomlkit", "PIL"]
-OF_THE_JUDGE = ["sympy", "hypothesis", "pytest", "numba", "matplotlib", "cnnframe_derivations"]
+OF_THE_JUDGE = ["sympy", "hypothesis", "pytest", "numba", "matplotlib", "scipy", "cnnframe_derivations"]
 
 
 def loaded(statement: str, heavy: list[str]) -> str:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from scipy.special import expit
 
 from cnnframe import Activation, between, positive
 from cnnframe.algebra import logistic, softplus, tanh, when
+
+from ._expit import expit
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from scipy.special import expit
 
 from cnnframe import DataError, Loss, one_of
 from cnnframe.algebra import equal, indices, log, logistic, softplus, total, when
 
+from ._expit import expit
 from ._simplex import exponentials, log_softmax, softmax
 
 
