@@ -113,10 +113,12 @@ class Registry(Mapping[str, Any]):
         """Build an operation or optimizer by name.
 
         Raises:
-            UnknownNameError: no such name, or no such hyperparameter.
+            UnknownNameError: no such name, the name of a kernel, or no such hyperparameter.
             HyperparameterError: a hyperparameter is missing or out of its bounds.
         """
         cls = self[name]
+        if cls in self.kernels:
+            raise UnknownNameError(f"{name} is a kernel, which is not made by itself; give it to an executor: Executor(graph, kernels=[registry[{name!r}]])")
         known = hyperparameters(cls)
         for key in given:
             if key not in known:

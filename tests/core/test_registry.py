@@ -118,6 +118,8 @@ def test_optimizers_and_kernels_are_no_operations():
     others = {name for name in OPS if OPS.entry(name).kind in ("optimizers", "kernels")}
     assert OPS.operations().keys() | others == OPS.keys() and not others & OPS.operations().keys()
     assert OPS["numpy_conv"] in OPS.kernels and OPS["sgd"] not in OPS.kernels
+    with pytest.raises(cf.UnknownNameError, match=r"^numpy_conv is a kernel, .* Executor\(graph, kernels=\[registry\['numpy_conv'\]\]\)$"):
+        OPS.make("numpy_conv", size=3)
 
 
 def test_without_entry_points_there_is_nothing():
