@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ._axes import Shape
-from ._kernel import Arrays, Buffer, Chain, Kernel
+from ._errors import ContractError
+from ._kernel import Arrays, Chain, Kernel
 from ._memory import PLAIN, Call, MemoryLayout
 from ._op import Array, Op
 
@@ -27,17 +28,18 @@ def served(cls: type[Op], kernel: type[Kernel], given: MemoryLayout = PLAIN) -> 
         if kernel.unavailable() or kernel.declines(chain) or kernel(chain, *kernel.layouts(chain, given)).prepare():
             outputs, saved = cls.forward(self, **arrays)
             return outputs, (None, saved)
-        run = _Run(kernel, chain, given, arrays)
-        run.forward()
-        return run.outputs if not self.single else run.outputs["y"], (run, None)
+        run = Bound(kernel, chain, given, (arrays,))
+        outputs = run.forward()
+        return outputs["y"] if self.single else outputs, (run, None)
 
     def backward(self: Op, dy: Any, saved: Any) -> dict[str, Array]:
         run, own = saved
         if run is None:
             found: dict[str, Array] = cls.backward(self, dy, own)
             return found
-        gradients: dict[str, Array] = run.backward({"y": dy} if self.single else dy)
-        return gradients
+        (gradients,) = run.backward({"y": dy} if self.single else dy)
+        own_gradients: dict[str, Array] = gradients
+        return own_gradients
 
     names = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}@{kernel.name}", "forward": forward, "backward": backward}
     # Fields are the parent's; the decorator is what makes them those of this class.
@@ -57,59 +59,114 @@ def chain_of(op: Op, shapes: Mapping[str, Shape], dtype: np.dtype[Any]) -> Chain
     return Chain((op.name,), (op,), (dict(shapes),), op.output_shapes(op.sizes(shapes)), dtype, (frozenset(op.declaration.differentiable),))
 
 
-class _Run:
-    """A kernel bound to arrays of its own."""
+class Bound:
+    """A kernel bound to arrays of its own, which lie as `given` and have been used for another step before.
 
-    def __init__(self, kernel: type[Kernel], chain: Chain, given: MemoryLayout, arrays: Mapping[str, Array]) -> None:
+    What it may not rely on is spoiled, so that whoever judges its answers sees it: what is in memory that it was not the last to
+    write to, and between its forward and its backward the inputs and outputs that it does not `keep`.
+
+    Raises:
+        ContractError: it wrote to arrays that are given; on the call that did it.
+    """
+
+    def __init__(self, kernel: type[Kernel], chain: Chain, given: MemoryLayout, arrays: Sequence[Mapping[str, Array]]) -> None:
+        self.kernel = kernel
         self.chain = chain
-        self.taken, self.left = kernel.layouts(chain, given)
-        made = kernel(chain, self.taken, self.left)
-        (op,) = chain.ops
-        held = {name: self._held(name, array) for name, array in arrays.items()}
-        outputs = {name: np.empty(self.left.shape(shape), chain.dtype) for name, shape in chain.outputs.items()}
-        self._cotangents = {name: np.empty_like(array) for name, array in outputs.items()}
-        self._gradients = {name: np.full(held[name].shape, np.nan, chain.dtype) for name in op.declaration.differentiable}
-        buffers = {name: _filled(buffer) for name, buffer in made.buffers().items()}
-        self._scratch = [buffers[name] for name, buffer in made.buffers().items() if not buffer.kept]
-        self._made = outputs
-        self._calls: tuple[Call, Call | None] = made.bind(Arrays((held,), outputs, self._cotangents, (self._gradients,), buffers))
-        self.outputs: dict[str, Array] = {}
+        self._lies = kernel.layouts(chain, given)
+        made = kernel(chain, *self._lies)
+        taken, left = self._lies
+        self._first = frozenset(chain.ops[0].declaration.inputs)
+        self._meant = [{name: np.array(array, order="C") for name, array in own.items()} for own in arrays]
+        self._held = [
+            {name: np.empty((taken if self._packed(number, name) else PLAIN).shape(array.shape), array.dtype) for name, array in own.items()}
+            for number, own in enumerate(self._meant)
+        ]
+        self._made = {name: np.empty(left.shape(shape), chain.dtype) for name, shape in chain.outputs.items()}
+        self._cotangents = {name: np.empty_like(array) for name, array in self._made.items()} if chain.learns else {}
+        self._gradients = [
+            {name: np.empty((taken if self._packed(number, name) else PLAIN).shape(chain.given[number][name]), chain.dtype) for name in sorted(wanted)}
+            for number, wanted in enumerate(chain.wanted)
+        ]
+        asked = made.buffers()
+        buffers = {name: np.empty(buffer.shape, buffer.dtype) for name, buffer in asked.items()}
+        self._scratch = [buffers[name] for name, buffer in asked.items() if not buffer.kept]
+        self._between = [*buffers.values(), *self._made.values()]
+        self._calls: tuple[Call, Call | None] = made.bind(Arrays(tuple(self._held), self._made, self._cotangents, tuple(self._gradients), buffers))
+        self._rehearse()
 
-    def _held(self, name: str, array: Array) -> Array:
-        if name not in self.chain.ops[0].declaration.inputs:
-            return np.array(array, order="C")
-        held = np.empty(self.taken.shape(np.shape(array)), array.dtype)
-        self.taken.pack(array, held)
-        return held
+    def _packed(self, number: int, name: str) -> bool:
+        return number == 0 and name in self._first
 
-    def forward(self) -> None:
+    def _rehearse(self) -> None:
+        """Go forward and back with the same entries in other places."""
+        meant = self._meant
+        self._meant = [{name: np.flip(array).copy() for name, array in own.items()} for own in meant]
+        self.forward()
+        if self.chain.learns:
+            self.backward({name: np.ones(shape, self.chain.dtype) for name, shape in self.chain.outputs.items()})
+        self._meant = meant
+
+    def forward(self) -> dict[str, Array]:
+        """The outputs by name, as their users see them."""
+        for array in self._between:
+            _spoil(array)
+        self._give()
         self._calls[0]()
-        for name, shape in self.chain.outputs.items():
-            self.outputs[name] = np.empty(shape, self.chain.dtype)
-            self.left.unpack(self._made[name], self.outputs[name])
+        self._unchanged()
+        outputs = {name: np.empty(shape, self.chain.dtype) for name, shape in self.chain.outputs.items()}
+        for name, array in outputs.items():
+            self._lies[1].unpack(self._made[name], array)
+        if "outputs" not in self.kernel.keeps:
+            for array in self._made.values():
+                _spoil(array)
+        return outputs
 
-    def backward(self, cotangents: Mapping[str, Array]) -> dict[str, Array]:
+    def backward(self, cotangents: Mapping[str, Array]) -> list[dict[str, Array]]:
+        """For each operation the wanted gradients by name; as often as it is called."""
         for name, array in self._cotangents.items():
-            self.left.pack_gradient(np.asarray(cotangents[name]), array)
+            self._lies[1].pack_gradient(np.ascontiguousarray(cotangents[name]), array)
         # Another stage may have used the scratch in between.
-        for room in self._scratch:
-            _spoil(room)
+        for array in (*self._scratch, *(array for own in self._gradients for array in own.values())):
+            _spoil(array)
+        if "inputs" not in self.kernel.keeps:
+            for name in self._first:
+                _spoil(self._held[0][name])
         call = self._calls[1]
         if call is not None:
             call()
-        found = {}
-        for name, array in self._gradients.items():
-            found[name] = np.empty(self.chain.given[0][name], self.chain.dtype)
-            (self.taken if name in self.chain.ops[0].declaration.inputs else PLAIN).unpack(array, found[name])
+        if "inputs" not in self.kernel.keeps:
+            self._give()
+        self._unchanged()
+        for name, array in self._cotangents.items():
+            self._same(self._lies[1], array, np.asarray(cotangents[name]), f"the cotangent of {name!r}")
+        return [
+            {name: self._plain(self._lies[0] if self._packed(number, name) else PLAIN, array, self.chain.given[number][name]) for name, array in own.items()}
+            for number, own in enumerate(self._gradients)
+        ]
+
+    def _give(self) -> None:
+        """Write what is given to where the kernel reads it."""
+        for number, own in enumerate(self._meant):
+            for name, array in own.items():
+                (self._lies[0] if self._packed(number, name) else PLAIN).pack(array, self._held[number][name])
+
+    def _unchanged(self) -> None:
+        for number, own in enumerate(self._meant):
+            for name, array in own.items():
+                layout = self._lies[0] if self._packed(number, name) else PLAIN
+                self._same(layout, self._held[number][name], array, f"{name!r} of {self.chain.nodes[number]!r}")
+
+    def _same(self, layout: MemoryLayout, held: Array, meant: Array, what: str) -> None:
+        if self._plain(layout, held, meant.shape).tobytes() != meant.tobytes():
+            raise ContractError(f"kernel {self.kernel.name!r} wrote to {what}; it may write to outputs, gradients and buffers alone")
+
+    @staticmethod
+    def _plain(layout: MemoryLayout, held: Array, shape: Shape) -> Array:
+        found = np.empty(shape, held.dtype)
+        layout.unpack(held, found)
         return found
 
 
-def _filled(buffer: Buffer) -> Array:
-    """Memory as an arena hands it out: with what others left there."""
-    array = np.empty(buffer.shape, buffer.dtype)
-    _spoil(array)
-    return array
-
-
 def _spoil(array: Array) -> None:
+    """Leave what others may leave in memory."""
     array.fill(np.nan if array.dtype.kind == "f" else 1)

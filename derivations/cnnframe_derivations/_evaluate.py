@@ -70,16 +70,21 @@ class Evaluation:
 
     def forward(self, system: System, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Every operand and definition of the formula, by name."""
-        held = {name: system.array(np.reshape(value, self.shapes[name])) for name, value in {**arrays, **self.brought}.items()}
+        return self.follow(system, {name: system.array(np.reshape(value, self.shapes[name])) for name, value in {**arrays, **self.brought}.items()})
+
+    def follow(self, system: System, held: dict[str, Any]) -> dict[str, Any]:
+        """The same where the operands are numbers of the system already; the dict is added to."""
         for definition in self.derivation.program.definitions:
             held[definition.name] = self._define(definition, system, held)
         return held
 
     def backward(self, system: System, held: Mapping[str, Any], cotangents: Mapping[str, Any]) -> dict[str, Any]:
         """The gradient of every input and parameter, given what `forward` returned."""
-        held = dict(held)
-        for output, value in cotangents.items():
-            held[COTANGENT + output] = system.array(np.reshape(value, self.shapes[COTANGENT + output]))
+        return self.pull(system, held, {name: system.array(np.reshape(value, self.shapes[COTANGENT + name])) for name, value in cotangents.items()})
+
+    def pull(self, system: System, held: Mapping[str, Any], cotangents: Mapping[str, Any]) -> dict[str, Any]:
+        """The same where the cotangents are numbers of the system already."""
+        held = {**held, **{COTANGENT + output: value for output, value in cotangents.items()}}
         for definition in self.derivation.adjoints:
             held[definition.name] = self._define(definition, system, held)
         return {name: held[adjoint] for name, adjoint in self.derivation.gradients.items()}

@@ -154,8 +154,7 @@ class Bench:
 
     def seed(self, *parts: Any) -> int:
         """A number that depends on the operation, the suite's version, the run, and the parts."""
-        text = "/".join(map(str, [self.cls.name, SUITE_VERSION, self.run.seed, *parts]))
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+        return seed_of(self.cls.name, SUITE_VERSION, self.run.seed, *parts)
 
     def judge(self, check: Check, cases: Iterable[Case], evidence: Evidence) -> Counter[str]:
         """Put cases to a check; return which settings were judged.
@@ -189,6 +188,11 @@ class Bench:
             if number % 3 == 0 or number < 60:
                 yield replace(simple, dtype="float64", layout="C", lattice="small" if case.lattice != "real" else "real", seed=number)
             yield replace(simple, dtype=case.dtype, layout=case.layout, lattice=case.lattice, seed=number + 1)
+
+
+def seed_of(*parts: Any) -> int:
+    """A number that depends on the parts."""
+    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big")
 
 
 def put(check: Check, oracle: Oracle, evidence: Evidence) -> bool:

@@ -42,7 +42,7 @@ class Box:
         self.cls = cls
         self.hypers = hyperparameters(cls)
         self.order = sorted(self.hypers, key=lambda name: (name != "dims", any(isinstance(b, MultipleOf) for b in self.hypers[name].bounds)))
-        self.radices = [len(_options(self.hypers[name])) for name in self.order for _ in range(_width(self.hypers[name]))]
+        self.radices = [len(small_values(self.hypers[name])) for name in self.order for _ in range(_width(self.hypers[name]))]
         axes, letters = letters_of(sample(cls, **({"dims": max(self.hypers["dims"].choices)} if "dims" in self.hypers else {})))
         self.radices += [3, 3] * (None in axes) + [3 if letter == BATCH else 4 for letter in letters]
 
@@ -84,11 +84,11 @@ class Box:
             for name in self.order:
                 hyper = self.hypers[name]
                 own = [rest.pop(0) for _ in range(_width(hyper))]
-                options = _options(hyper)
+                choices = small_values(hyper)
                 if hyper.kind is PerAxis:
-                    given[name] = tuple(options[d] for d in own[: given.get("dims", 2)])
+                    given[name] = tuple(choices[d] for d in own[: given.get("dims", 2)])
                     continue
-                value = options[own[0]]
+                value = choices[own[0]]
                 divisors = [given[b.name] for b in hyper.bounds if isinstance(b, MultipleOf)]
                 given[name] = value * divisors[0] if divisors and isinstance(value, int) else value
             op = self.cls(**given)
@@ -110,7 +110,7 @@ def _width(hyper: Hyperparameter) -> int:
     return LARGEST_KERNEL_AXES if hyper.kind is PerAxis else 1
 
 
-def _options(hyper: Hyperparameter) -> Sequence[Any]:
+def small_values(hyper: Hyperparameter) -> Sequence[Any]:
     """The small values of a hyperparameter, or of one axis of it, the simplest first."""
     if hyper.optional:
         return (None, *([hyper.default] if hyper.default is not None else []))

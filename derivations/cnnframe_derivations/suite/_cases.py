@@ -73,7 +73,7 @@ class Case:
     def shapes(self) -> dict[str, Shape]:
         """The shape of every argument."""
         declaration = self.op.declaration
-        return {name: _shape(axes, self.known) for name, axes in declaration.arguments.items()}
+        return {name: shape_of(axes, self.known) for name, axes in declaration.arguments.items()}
 
     @cached_property
     def outputs(self) -> dict[str, Shape]:
@@ -140,26 +140,41 @@ class Case:
 
     @classmethod
     def _read(cls, operation: type[Op], data: Mapping[str, Any]) -> Case:
-        given = {}
-        for name, value in data["hyperparameters"].items():
-            kind = hyperparameters(operation)[name].kind
-            given[name] = Links.from_rows(value) if kind is Links and value is not None else tuple(value) if isinstance(value, list) else value
-        op = operation(**given)
-        sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in data["sizes"].items()}
+        op = operation(**hyperparameters_from(operation, data["hyperparameters"]))
+        sizes = sizes_from(data["sizes"])
         if data["dtype"] not in DTYPES or data["layout"] not in LAYOUTS or data["values"] not in (*LATTICES, *EXTREMES, *PROMISED):
             raise ValueError(f"element type, layout or values are unknown: {data['dtype']}, {data['layout']}, {data['values']}")
         case = cls(op, {**op.declaration.known, **sizes}, data["dtype"], data["layout"], data["values"], data["seed"])
         op.sizes(case.shapes)
         return case
 
+    @property
+    def shown(self) -> str:
+        """What is computed, as a person reads it."""
+        return show_op(self.op)
+
     def lines(self, arrays: Mapping[str, Any], cotangents: Mapping[str, Any]) -> tuple[str, ...]:
         """The case as a person reads it."""
         rest = "" if (self.dtype, self.layout) == ("float64", "C") else f" ({self.dtype}, {self.layout} layout)"
-        found = [f"with {show_op(self.op)}{rest}"]
+        found = [f"with {self.shown}{rest}"]
         for name, value in [*arrays.items(), *((f"d{name}", value) for name, value in cotangents.items())]:
             text = np.array2string(np.asarray(value), separator=", ", threshold=24, edgeitems=2, precision=6).replace("\n", "")
             found.append(f"{name} {np.shape(value)} = {' '.join(text.split())}"[:150])
         return tuple(found)
+
+
+def hyperparameters_from(operation: type[Op], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters out of plain data."""
+    given = {}
+    for name, value in data.items():
+        kind = hyperparameters(operation)[name].kind
+        given[name] = Links.from_rows(value) if kind is Links and value is not None else tuple(value) if isinstance(value, list) else value
+    return given
+
+
+def sizes_from(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Letters out of plain data."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
 
 
 def show_op(op: Op) -> str:
@@ -329,7 +344,8 @@ def least_sizes(op: Op, known: Mapping[str, Any], letters: list[str]) -> dict[st
     raise ShapeError(f"{op.name}: no sizes were found at which its outputs are not empty")
 
 
-def _shape(axes: Any, known: Mapping[str, Any]) -> Shape:
+def shape_of(axes: Any, known: Mapping[str, Any]) -> Shape:
+    """The shape that axes have with these letters."""
     found: list[int] = []
     for axis in axes:
         found += known[ELLIPSIS] if axis is None else [axis(known)]

@@ -12,6 +12,8 @@ from cnnframe import Registry, load
 from . import _workers
 from ._bench import Settings
 from ._calls import BEAT
+from ._chain_bench import replay_chain, verify_chain
+from ._chains import is_chain, resolve_chain
 from ._kernels import replay_kernel, resolve, verify_kernel
 from ._run import KINDS, gather, replay, report
 from ._verdict import Evidence, Report
@@ -48,11 +50,16 @@ def _without(job: dict[str, Any], lost: _workers.Lost) -> dict[str, Any]:
 
 
 def work(job: dict[str, Any], beat: Callable[[str], None]) -> dict[str, Any]:
-    """What a worker does: judge one operation, or a kernel that serves it."""
-    cls, kernel = resolve(job["name"], _registry())
+    """What a worker does: judge one operation, or a kernel on one or on a chain of them."""
     run = Settings(*job["run"])
     token = BEAT.set(beat)
     try:
+        if is_chain(job["name"]):
+            kinds, kernel = resolve_chain(job["name"], _registry())
+            beat("case")
+            found = verify_chain(kinds, kernel, run, job["without"]) if job["case"] is None else replay_chain(kinds, kernel, job["case"])
+            return replace(found, target=job["name"]).to_dict()
+        cls, kernel = resolve(job["name"], _registry())
         if job["case"] is not None:
             beat("case")
             found = replay_kernel(cls, kernel, job["case"]) if kernel else replay(cls, job["case"])

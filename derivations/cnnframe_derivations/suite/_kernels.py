@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from cnnframe import BATCH_LAST, PLAIN, Kernel, MemoryLayout, Op, Registry, UnknownNameError
+from cnnframe import BATCH_LAST, PLAIN, Chain, Kernel, MemoryLayout, Op, Registry, UnknownNameError
 from cnnframe._errors import nearest
 from cnnframe._served import chain_of, served
 
@@ -40,10 +40,11 @@ SAME = "what it says is of the operation, not of a kernel"
 class Served(Twin):
     """The cases of an operation, put to a kernel that takes them; smaller ones are looked for where it fails."""
 
-    def __init__(self, original: Bench, cls: type[Op], kernel: type[Kernel]) -> None:
+    def __init__(self, original: Bench, cls: type[Op], kernel: type[Kernel], layout: MemoryLayout) -> None:
         """Take the cases that the kernel takes; of one that compiles for every shape only those of a few."""
         super().__init__(original, cls)
         self.kernel = kernel
+        self.layout = layout
 
     @cached_property
     def box(self) -> tuple[Case, ...]:
@@ -59,6 +60,9 @@ class Served(Twin):
         taken = [case for case in cases if not self.kernel.declines(chain_of(case.op, case.shapes, np.dtype(case.dtype)))]
         if self.kernel.compiles:
             few = list({(case.structure, case.dtype): case for case in taken}.values())[:COMPILED]
+            for case in few:
+                # Here, and not within a check, which would take a process that compiles for the operation's doing.
+                prepare(self.kernel, chain_of(case.op, case.shapes, np.dtype(case.dtype)), self.layout, case.replay)
             taken = [replace(vary(case, number), dtype=case.dtype) for case in few for number in range(VALUES)]
         return tuple(of(case, self.cls) for case in taken)
 
@@ -75,6 +79,12 @@ class Served(Twin):
             Refutation: at the smallest case that was found.
         """
         return Bench.judge(self, check, cases, evidence)
+
+
+def prepare(kernel: type[Kernel], chain: Chain, layout: MemoryLayout, about: str) -> str:
+    """Have a kernel do what takes long, and whoever watches told of it; return why it cannot serve, empty if it can."""
+    BEAT.get()(f"contract: preparing {about}")
+    return kernel(chain, *kernel.layouts(chain, layout)).prepare()
 
 
 def resolve(name: str, registry: Registry) -> tuple[type[Op], type[Kernel] | None]:
@@ -115,7 +125,7 @@ def verify_kernel(
 ) -> Report:
     """Judge a kernel in every layout in which it may meet its arrays; `left_out` are kinds of evidence that are open, and why."""
     original = bench_of(cls, run)
-    benches = [Served(original, served(cls, kernel, layout), kernel) for layout in _layouts(original, kernel)]
+    benches = [Served(original, served(cls, kernel, layout), kernel, layout) for layout in _layouts(original, kernel)]
     evidence = []
     for kind in KINDS:
         found = Evidence(kind, absent=SAME if kind in LEFT_OUT else "", doubt=left_out.get(kind, ""))

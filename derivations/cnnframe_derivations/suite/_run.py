@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from types import ModuleType
 
@@ -45,8 +46,13 @@ def gather(kind: str, cls: type[Op], run: Settings = Settings()) -> Evidence:  #
 
 def gather_from(bench: Bench, evidence: Evidence) -> Evidence:
     """The same evidence with what a bench adds to it."""
+    return doubtful(evidence, lambda: KINDS[evidence.kind].gather(bench, evidence))
+
+
+def doubtful(evidence: Evidence, gather: Callable[[], object]) -> Evidence:
+    """The evidence after it was gathered, with what went wrong in it."""
     try:
-        KINDS[evidence.kind].gather(bench, evidence)
+        gather()
     except Refutation as refutation:
         evidence.finding = refutation.finding
     except (Exception, SystemExit) as error:  # noqa: BLE001 # one operation that cannot be judged must not end the run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +15,7 @@ from cnnframe._declaration import UNIT_INTERVAL
 from .._derive import COTANGENT
 from .._evaluate import Evaluation
 from .._numbers import Magnitudes
+from .._terms import Definition
 
 LATTICES = ("small", "wide", "deep", "fine", "apart", "real")
 """Small integers with zeros and ties; integers that fill the mantissa, in all arrays or in one; small integers
@@ -112,7 +113,11 @@ def exact_amplitude(evaluation: Evaluation, dtype: str, *, deep: str = "", start
     With `deep`, only that array has the amplitude, and the others small integers. `places` is how many binary
     places the entries of the arrays have.
     """
-    bits = fraction_bits(evaluation, places)
+    return widest_within(evaluation, dtype, fraction_bits(evaluation, places), deep=deep, start=start)
+
+
+def widest_within(evaluation: Any, dtype: str, bits: int | None, *, deep: str = "", start: int = WIDEST) -> int:
+    """The same where it is known how many binary places the values have, or that they are no binary fractions."""
     if bits is None:
         return 0
     room = 2.0 ** (PRECISION[dtype] - SLACK - bits)
@@ -144,18 +149,25 @@ def magnitude(evaluation: Evaluation, amplitude: float, deep: str) -> float:
 
 def fraction_bits(evaluation: Evaluation, places: int = 0) -> int | None:
     """How many binary places the values can have when the arrays' entries have `places`, or None if they are not binary fractions."""
+    bits = bits_of_operands(evaluation, places)
+    known = all(add_bits(evaluation, group, bits) for group in (evaluation.derivation.program.definitions, evaluation.derivation.adjoints))
+    return max(bits.values(), default=0) if known else None
+
+
+def bits_of_operands(evaluation: Evaluation, places: int) -> dict[str, int]:
+    """The binary places of what is given: draws from [0, 1) are sixty-fourths, index arrays are integers, whatever the rule for the others."""
     drawn = evaluation.op.declaration.values
-    # Draws from [0, 1) are sixty-fourths, index arrays are integers, whatever the rule for the others.
-    bits: dict[str, int] = {name: 6 if drawn.get(name) == UNIT_INTERVAL else places for name in evaluation.derivation.symbolic.shapes}
-    for definition in [*evaluation.derivation.program.definitions, *evaluation.derivation.adjoints]:
-        most = 0
-        for term in definition.terms:
-            found = _bits(term.body, evaluation.values, bits)
-            if found is None:
-                return None
-            most = max(most, found)
-        bits[definition.name] = most
-    return max(bits.values(), default=0)
+    return {name: 6 if drawn.get(name) == UNIT_INTERVAL else places for name in evaluation.derivation.symbolic.shapes}
+
+
+def add_bits(evaluation: Evaluation, definitions: Iterable[Definition], bits: dict[str, int]) -> bool:
+    """Add to the binary places of operands those of definitions; return whether they are all binary fractions."""
+    for definition in definitions:
+        found = _most([_bits(term.body, evaluation.values, bits) for term in definition.terms])
+        if found is None:
+            return False
+        bits[definition.name] = found
+    return True
 
 
 def _bits(expression: Any, values: Mapping[str, Any], bits: Mapping[str, int]) -> int | None:

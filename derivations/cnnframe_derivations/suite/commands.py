@@ -45,33 +45,37 @@ REASONS = 6
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME | module:Class | file.py:Class][@KERNEL]...", help="Operations, or kernels of theirs; all if left out."),
+        typer.Argument(
+            metavar="[NAME | module:Class | file.py:Class][+...][@KERNEL]...",
+            help="Operations, kernels of theirs (conv@numpy_conv), or kernels on chains of them (conv+relu@fused); all if left out.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as report.schema.json describes it.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with the evidence, the derivations and the counterexamples.")] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML, for a CI system.")] = None,
     profile: Annotated[str, typer.Option(help="How many cases: quick, ci or thorough.")] = "quick",
     seed: Annotated[int | None, typer.Option(help="Another number draws other cases; 0 if left out, and drawn at random by thorough.")] = None,
-    case: Annotated[str | None, typer.Option(help="Judge one case of one operation, as a report printed it.")] = None,
+    case: Annotated[str | None, typer.Option(help="Judge one case of one operation or chain, as a report printed it.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; the reports do not depend on it.")] = os.cpu_count() or 1,
     limit: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long one case may take before its code counts as hanging.")] = 60.0,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if a plugin cannot be imported.")] = False,
 ) -> None:
-    """Judge the backward passes of operations, and the kernels that serve them.
+    """Judge the backward passes of operations, and the kernels that serve them, one by one and in chains.
 
     Exit code 0 if all are verified, 1 if one is refuted, 2 if one is inconclusive.
 
     Example: cnnframe verify conv my_module:MyLayer --html report.html
     """
+    from ._chains import everything, is_chain, resolve_chain
     from ._jobs import judge
-    from ._kernels import resolve, with_kernels
+    from ._kernels import resolve
 
     if profile not in BUDGETS:
         raise UnknownNameError(f"there is no profile {profile!r}; {nearest(profile, BUDGETS)}")
     if seed is None:
         seed = secrets.randbelow(10**6) if profile == "thorough" else 0
     registry = load(strict=strict)
-    asked = {name: resolve(name, registry)[0] for name in (names or with_kernels(registry))}
+    asked: dict[str, Any] = {name: (resolve_chain if is_chain(name) else resolve)(name, registry)[0] for name in names or everything(registry)}
     if case is not None:
         _check_case(asked, case)
     for path in (html, junit):
@@ -121,8 +125,14 @@ def _check_case(asked: Mapping[str, Any], text: str) -> None:
     from ._cases import Case
 
     if len(asked) != 1:
-        raise HyperparameterError("--case goes with the name of one operation")
-    Case.from_replay(next(iter(asked.values())), text)
+        raise HyperparameterError("--case goes with the name of one operation or chain")
+    (found,) = asked.values()
+    if isinstance(found, tuple):
+        from ._joined_cases import ChainCase
+
+        ChainCase.read(found, text)
+    else:
+        Case.from_replay(found, text)
 
 
 def _progress(found: Iterator[tuple[int, Report]], count: int, *, quiet: bool) -> Iterator[tuple[int, Report]]:

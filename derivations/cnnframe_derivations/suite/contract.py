@@ -150,7 +150,7 @@ def _same_object_twice(subject: Subject, evidence: Evidence) -> None:
         return
     equal = {name: subject.oracle.arrays[alike.get(name, name)] for name in subject.oracle.arrays}
     # A matrix product of an array with itself is one that BLAS adds up in another order, and these values need not be exact.
-    truth = Oracle.at(subject.case, equal, subject.oracle.cotangents)
+    truth = subject.oracle.at(subject.case, equal, subject.oracle.cotangents)
     try:
         bounds, gradient_bounds = truth.forward, truth.gradients
     except Skip as skip:

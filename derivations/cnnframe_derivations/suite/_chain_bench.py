@@ -1,0 +1,249 @@
+"""Kernels are judged on chains of operations like on single ones: on pairs (chain, kernel), by the same checks.
+
+`contract`, `exact`, `bounded` and `extremes` put their own checks to cases of the chain; its truth is composed (`_joined`).
+What the other kinds of evidence say is of the formulas, which are those of the operations.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from itertools import islice
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from cnnframe import Kernel, MemoryLayout
+
+from . import bounded, contract, exact, extremes
+from ._bench import BUDGETS, SUITE_VERSION, Check, Settings, put, seed_of
+from ._calls import BEAT
+from ._chains import Kinds, served
+from ._joined import name_of
+from ._joined_cases import ChainCase, ChainOracle
+from ._kernels import BETWEEN, LAYOUTS, SAME, prepare
+from ._run import KINDS, doubtful
+from ._values import EXTREMES, LATTICES
+from ._verdict import Evidence, Refutation, Report, Skip
+
+POOL = 2
+"""So many times as many cases are drawn as are judged: those that meet the most settings."""
+
+COMPILED, VALUES = 4, 6
+"""Of a kernel that compiles for every shape: how many structures, and values for each."""
+
+SMALLER = 60
+"""Small cases that are tried where one fails."""
+
+
+class ChainBench:
+    """The cases of a chain with their truths, for one layout after the other."""
+
+    def __init__(self, kinds: Kinds, kernel: type[Kernel], run: Settings) -> None:
+        self.kinds = kinds
+        self.kernel = kernel
+        self.run = run
+        self.budget = BUDGETS[run.profile]
+        self.name = name_of(kinds)
+        self._oracles: dict[str, ChainOracle] = {}
+
+    @cached_property
+    def cases(self) -> tuple[ChainCase, ...]:
+        """Cases that the kernel takes, with code that is compiled where it must be."""
+        count = COMPILED if self.kernel.compiles else self.budget["drawn"]
+        found = _most_settings(list(served(self.kinds, self.kernel, POOL * count, self.seed(0))), count)
+        found = [replace(case, op=replace(case.op, dtype=self.run.dtype), dtype=self.run.dtype) if self.run.dtype else case for case in found]
+        found = [case for case in found if not any(prepare(self.kernel, case.op.chain, layout, case.replay) for layout in LAYOUTS)]
+        return tuple(self._varied(found)) if self.kernel.compiles else tuple(found)
+
+    def _varied(self, found: Sequence[ChainCase]) -> Iterator[ChainCase]:
+        """Few structures with several values each."""
+        for number in range(VALUES * len(found)):
+            case = found[number % len(found)]
+            yield replace(case, lattice=LATTICES[number // len(found) % len(LATTICES)], seed=case.seed + number)
+
+    @cached_property
+    def layouts(self) -> list[MemoryLayout]:
+        """Those that make a difference to the kernel."""
+        found: dict[object, MemoryLayout] = {}
+        for layout in LAYOUTS:
+            found.setdefault(tuple(self.kernel.layouts(case.op.chain, layout) for case in self.cases), layout)
+        return list(found.values())
+
+    def seed(self, *parts: Any) -> int:
+        """A number that depends on the chain, the suite's version, the run, and the parts."""
+        return seed_of(self.name, SUITE_VERSION, self.run.seed, *parts)
+
+    def oracle(self, case: ChainCase) -> ChainOracle:
+        """The truth about a case, which is worked out once for all layouts."""
+        if case.replay not in self._oracles:
+            self._oracles[case.replay] = ChainOracle(case)
+        found = copy.copy(self._oracles[case.replay])
+        found.case = case
+        return found
+
+    def judge(self, check: Check, cases: Iterable[ChainCase], evidence: Evidence) -> None:
+        """Put cases to a check, in every layout.
+
+        Raises:
+            Refutation: at the smallest case that was found.
+        """
+        for layout in self.layouts:
+            for case in cases:
+                asked = case.by(self.kernel, layout)
+                try:
+                    put(check, self.oracle(asked), evidence)
+                except Refutation as refutation:
+                    raise self._smaller(check, asked, refutation) from None
+
+    def _smaller(self, check: Check, case: ChainCase, first: Refutation) -> Refutation:
+        for small in self._small(case):
+            found = refuted(check, small.by(self.kernel, case.op.lies))
+            if found is not None:
+                return found
+        again = refuted(check, case)
+        return again or Refutation(replace(first.finding, certificate="the same case gave different answers when it was tried again"))
+
+    def _small(self, case: ChainCase) -> Iterator[ChainCase]:
+        """Smaller cases with plain values, and with those of the case, the smallest first."""
+        if self.kernel.compiles:
+            known = {other.op.text + other.dtype: other for other in self.cases}
+            found = [other for other in known.values() if other.weight < case.weight or other.op.text == case.op.text]
+        else:
+            found = [other for other in served(self.kinds, self.kernel, SMALLER, self.seed("small"), small=True) if other.weight < case.weight]
+        for other in sorted(found, key=lambda other: other.weight):
+            lattices = dict.fromkeys(("small" if case.lattice != "real" else "real", case.lattice))
+            wanted = (other.op.wanted, other.dtype) if self.kernel.compiles else (case.op.wanted, case.dtype)
+            for number, lattice in enumerate(lattices):
+                yield replace(
+                    other,
+                    op=replace(other.op, wanted=wanted[0], dtype=wanted[1]),
+                    dtype=wanted[1],
+                    layout="C" if not number else case.layout,
+                    lattice=lattice,
+                    seed=other.seed if not number else case.seed,
+                )
+
+
+def refuted(check: Check, case: ChainCase) -> Refutation | None:
+    """The refutation of a case, if there is one."""
+    try:
+        put(check, ChainOracle(case), Evidence(""))
+    except Refutation as refutation:
+        return refutation
+    except Exception:  # noqa: BLE001 # in the search for a smaller case, what cannot be judged is none
+        return None
+    return None
+
+
+def _most_settings(pool: list[ChainCase], count: int) -> list[ChainCase]:
+    """Cases that together meet as many settings as can be, in the order in which they add some."""
+    found: list[ChainCase] = []
+    met: set[str] = set()
+    while pool and len(found) < count:
+        best = max(pool, key=lambda case: len(case.met - met))
+        if not best.met - met:
+            # Begin again: settings are worth meeting twice.
+            best, met = pool[0], set()
+        met |= best.met
+        found.append(best)
+        pool.remove(best)
+    return found
+
+
+def _contract(bench: ChainBench, evidence: Evidence) -> None:
+    largest = sorted(bench.cases, key=lambda case: -case.weight)[:2]
+    bench.judge(contract.CHECK, (*bench.cases[: bench.budget["contract"]], *largest), evidence)
+
+
+def _exact(bench: ChainBench, evidence: Evidence) -> None:
+    if not any(bench.oracle(case).exact for case in bench.cases):
+        evidence.absent = "a formula is transcendental or divides by what is no power of two: no lattice makes it exact, and bounds take its place"
+        return
+    bench.judge(exact.CHECK, bench.cases, evidence)
+    evidence.notes.append(f"{len(bench.cases)} cases of {len({case.op.text for case in bench.cases})} structures were drawn")
+
+
+def _bounded(bench: ChainBench, evidence: Evidence) -> None:
+    real = [replace(case, lattice="real") for case in bench.cases[: 2 * bench.budget["bounded"]]]
+    bench.judge(bounded.CHECK, (*real, *(case for case in bench.cases if not bench.oracle(case).exact)), evidence)
+
+
+def _extremes(bench: ChainBench, evidence: Evidence) -> None:
+    full = [case for case in bench.cases if all(np.size(value) for value in bench.oracle(case).arrays.values())]
+    count = bench.budget["extremes"]
+    rules = [replace(full[(number * 7 + turn) % len(full)], lattice=rule) for turn in range(count) for number, rule in enumerate(EXTREMES)] if full else []
+    bench.judge(Check(_extreme), [*rules[: max(count, 2 * len(EXTREMES))], *(replace(case, lattice="real") for case in full[:count])], evidence)
+
+
+def _extreme(oracle: ChainOracle, evidence: Evidence) -> None:
+    if oracle.case.lattice != "real" and not oracle.within_range:
+        raise Skip("a number on the way nears the end of the element type's range")
+    extremes.check(oracle, evidence)
+
+
+GATHER: Mapping[str, Callable[[ChainBench, Evidence], None]] = MappingProxyType(
+    {"contract": _contract, "exact": _exact, "bounded": _bounded, "extremes": _extremes}
+)
+CHECKS: Mapping[str, Check] = MappingProxyType({"contract": contract.CHECK, "exact": exact.CHECK, "bounded": bounded.CHECK, "extremes": Check(_extreme)})
+
+
+def verify_chain(
+    kinds: Kinds,
+    kernel: type[Kernel],
+    run: Settings = Settings(),  # noqa: B008 # an immutable value
+    left_out: Mapping[str, str] = MappingProxyType({}),
+) -> Report:
+    """Judge a kernel on a chain of operations; `left_out` are kinds of evidence that are open, and why."""
+    bench = ChainBench(kinds, kernel, run)
+    evidence = []
+    for kind in KINDS:
+        found = Evidence(kind, absent="" if kind in GATHER else SAME, doubt=left_out.get(kind, ""))
+        BEAT.get()(f"{kind}: ")
+        if found.state == "verified":
+            doubtful(found, partial(_gather, bench, found))
+        evidence.append(found)
+    return _report(bench, evidence)
+
+
+def _gather(bench: ChainBench, evidence: Evidence) -> None:
+    if bench.cases:
+        GATHER[evidence.kind](bench, evidence)
+    else:
+        evidence.doubt = "no sizes were found that the kernel takes"
+
+
+def replay_chain(kinds: Kinds, kernel: type[Kernel], text: str) -> Report:
+    """Judge one case of a chain that a report printed: in every layout, until one refutes it.
+
+    Raises:
+        DataError: the text is no such case.
+    """
+    case = ChainCase.read(kinds, text)
+    bench = ChainBench(kinds, kernel, Settings())
+    bench.cases = (case,)
+    declined = kernel.declines(case.op.chain)
+    found = []
+    for kind, check in CHECKS.items():
+        evidence = Evidence(kind, absent=f"the kernel declines it: {declined}" if declined else "")
+        if not declined:
+            doubtful(evidence, partial(_once, bench, check, case, evidence))
+        if not evidence.checks and evidence.state == "verified":
+            evidence.absent = ", ".join(evidence.skipped)
+        found.append(evidence)
+    return _report(bench, found)
+
+
+def _once(bench: ChainBench, check: Check, case: ChainCase, evidence: Evidence) -> None:
+    for layout in islice(bench.layouts, None):
+        put(check, ChainOracle(case.by(bench.kernel, layout)), evidence)
+
+
+def _report(bench: ChainBench, evidence: list[Evidence]) -> Report:
+    gradients: dict[str, None] = {}
+    for case in bench.cases:
+        gradients |= dict.fromkeys(case.op.declaration.differentiable)
+    return Report(bench.name, tuple(evidence), f"{bench.name}{BETWEEN}{bench.kernel.name}", tuple(gradients), bench.kernel.name)
