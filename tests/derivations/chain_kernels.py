@@ -207,7 +207,51 @@ class ByProducts(Chained):
         return (np.sign(u) * op.a * (1 - e) / (1 + e)).astype(u.dtype)
 
 
-RIGHT = (Chained, BatchBehind, AsItLies, FromTheInput, ByProducts)
+class ReadsAgain(Chained):
+    """Right: reads its input again on its way back, as it says."""
+
+    name = "reads_again"
+    keeps = frozenset({"inputs"})
+
+    def backward(self):
+        self.a.buffers["padded"].fill(7)
+        self.pad()
+        Chained.backward(self)
+
+
+class SumAndReLU(Kernel):
+    """Right: the sum of two arrays, where it is positive."""
+
+    name = "sum_and_relu"
+    keeps = frozenset({"outputs"})
+    back = 1
+
+    @classmethod
+    def matches(cls, ops):
+        return 2 if [type(op) for op in ops[:2]] == [OPS["add"], RELU] else 0
+
+    def bind(self, arrays):
+        a, b, y = arrays.given[0]["a"], arrays.given[0]["b"], arrays.outputs["y"]
+
+        def forward():
+            np.maximum(a + b, 0, out=y)
+
+        def backward():
+            for name in self.chain.wanted[0]:
+                np.multiply(arrays.cotangents["y"], y > 0, out=arrays.gradients[0][name])
+            arrays.gradients[0]["b"][...] *= np.asarray(self.back, y.dtype)
+
+        return forward, backward if self.chain.learns else None
+
+
+class HalfOfOne(SumAndReLU):
+    """The second of two inputs gets half of its gradient."""
+
+    name = "half_of_one"
+    back = 0.5
+
+
+RIGHT = (Chained, BatchBehind, AsItLies, FromTheInput, ByProducts, ReadsAgain)
 
 
 class SlopeAtTheValue(Chained):
@@ -307,6 +351,12 @@ class WritesItsCotangent(Chained):
     def backward(self):
         Chained.backward(self)
         self.a.cotangents["y"][...] *= 2
+
+
+class ReadsWhatIsGone(ReadsAgain):
+    """Says that it reads its output, and reads its input."""
+
+    keeps = frozenset({"outputs"})
 
 
 class ScratchForKept(Chained):
@@ -416,6 +466,7 @@ WRONG = (
     AddsUp,
     WritesItsInput,
     WritesItsCotangent,
+    ReadsWhatIsGone,
     ScratchForKept,
     WithoutTheInput,
     ForwardAlone,

@@ -2,40 +2,158 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import chain_kernels as planted
+import numpy as np
 import pytest
 
 import cnnframe as cf
+from cnnframe_derivations._rounding import Rounded
 from cnnframe_derivations.suite import Settings
-from cnnframe_derivations.suite._chain_bench import replay_chain, verify_chain
+from cnnframe_derivations.suite._carried import _BENDS, Carried
+from cnnframe_derivations.suite._chain_bench import ChainBench, replay_chain, verify_chain
 from cnnframe_derivations.suite._chains import chains_of, everything, is_chain, resolve_chain
 from cnnframe_derivations.suite._joined import name_of
+from cnnframe_derivations.suite._joined_cases import ChainCase
 
 OPS = planted.OPS
 SMOOTH = (planted.CONV, planted.TANH, planted.MEAN)
 BENT = (planted.CONV, planted.RELU, planted.MAX)
 SEEN_IN = {planted.BeyondABlock: BENT, planted.LeftOverRow: BENT, planted.LastOfEqual: BENT}
 """Where a mistake is looked for, if not in the smooth chain."""
+BENCHES = {kinds: ChainBench(kinds, planted.Chained, Settings()) for kinds in (SMOOTH, BENT)}
+"""With cases and truths that are worked out once."""
 
 
 @pytest.mark.parametrize("wrong", planted.WRONG)
 def test_a_wrong_kernel_is_refuted_with_a_small_case(wrong):
     kinds = SEEN_IN.get(wrong, SMOOTH)
-    report = verify_chain(kinds, wrong)
+    report = verify_chain(kinds, wrong, original=BENCHES[kinds])
     assert report.verdict == "refuted", str(report)
     assert (report.name, report.kernel, report.target) == (name_of(kinds), wrong.name, f"{name_of(kinds)}@{wrong.name}")
     assert len(str(report).splitlines()) <= 25
     assert replay_chain(kinds, wrong, report.finding.replay).verdict == "refuted"
 
 
-@pytest.mark.parametrize("right", planted.RIGHT)
-@pytest.mark.parametrize("kinds", [SMOOTH, BENT])
+@pytest.mark.parametrize(("kinds", "right"), [*((SMOOTH, kernel) for kernel in planted.RIGHT), (BENT, planted.Chained), (BENT, planted.AsItLies)])
 def test_a_right_kernel_is_verified(kinds, right):
-    report = verify_chain(kinds, right, Settings("quick", 1))
+    report = verify_chain(kinds, right, original=BENCHES[kinds])
     assert report.verdict == "verified", str(report)
     states = {evidence.kind: evidence.state for evidence in report.evidence}
     assert states["contract"] == states["bounded"] == states["extremes"] == "verified" and states["proved"] == "skipped"
     assert states["exact"] == ("verified" if kinds == BENT else "skipped")
+
+
+def test_the_first_of_a_chain_may_have_several_inputs():
+    kinds = (OPS["add"], planted.RELU)
+    report = verify_chain(kinds, planted.SumAndReLU, Settings("smoke"))
+    assert report.verdict == "verified" and report.gradients == ("a", "b"), str(report)
+    assert verify_chain(kinds, planted.HalfOfOne, Settings("smoke")).finding.what.startswith("entry")
+
+
+@dataclass(frozen=True)
+class Bump(cf.Activation):
+    """Someone else's activation."""
+
+    name = "bump"
+
+    def f(self, x):
+        return x / (1 + x * x)
+
+    def df(self, x, y):
+        return (1 - x * x) / (1 + x * x) ** 2
+
+    def expr(self, x):
+        return x / (1 + x * x)
+
+
+class AnyActivation(planted.Chained):
+    """Takes whatever activation there is."""
+
+    name = "any_activation"
+
+    @classmethod
+    def matches(cls, ops):
+        return 2 if len(ops) > 1 and type(ops[0]) is planted.CONV and isinstance(ops[1], cf.Activation) else 0
+
+    def value(self, u):
+        return self.chain.ops[1].f(u)
+
+    def slope(self, u, v):
+        return self.chain.ops[1].df(u, v)
+
+
+def test_an_activation_of_someone_else_is_found_and_judged():
+    chains = chains_of(AnyActivation, [*OPS.operations().values(), Bump])
+    assert (planted.CONV, Bump) in chains and (planted.CONV, OPS["softplus"]) in chains
+    report = verify_chain((planted.CONV, Bump), AnyActivation, Settings("smoke"))
+    assert report.name == "conv+bump" and report.verdict == "verified", str(report)
+
+
+def test_sizes_that_no_operation_takes_leave_no_verdict():
+    class Shy(planted.Chained):
+        name = "shy"
+
+        @classmethod
+        def declines(cls, chain):
+            return "never"
+
+    report = verify_chain(SMOOTH, Shy, Settings("smoke"))
+    assert report.verdict == "inconclusive" and "no sizes were found that the kernel takes" in report.why
+    assert chains_of(Shy, SMOOTH) == []
+
+
+def test_a_case_is_read_as_it_was_written():
+    case = BENCHES[BENT].cases[3]
+    again = ChainCase.read(BENT, case.replay)
+    assert again.replay == case.replay and again.op.ops == case.op.ops and again.shapes == case.shapes
+    for text in ("{", "{}", case.replay.replace('"wanted": "', '"wanted": "no'), case.replay.replace(case.dtype, "int8")):
+        with pytest.raises(cf.DataError, match="--case is not a case"):
+            ChainCase.read(BENT, text)
+
+
+@pytest.mark.parametrize("name", sorted(_BENDS))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_a_function_makes_of_an_error_is_within_its_bound(name, dtype):
+    x, error = np.meshgrid([0.3, 1.0, 4.0, 9.0, -0.3, -2.0, 0.0][: 4 if name == "log" else 7], [0.0, 3.0, 50.0, 1e4, 1e5])
+    system = Carried(dtype)
+    found = system.function(name, Rounded(x, error))
+    apply = system.floats.functions[name]
+    for side in (-1, -0.5, 0.5, 1):
+        moved = x + side * system.allowed * error
+        if name == "sign":
+            assert system.ambiguous
+            continue
+        off = (
+            np.abs(apply(moved.astype(np.longdouble)) - apply(x.astype(np.longdouble)))
+            if name not in ("Logistic", "Softplus")
+            else np.abs(apply(moved) - apply(x))
+        )
+        assert np.all(off <= system.allowed * found.error + 1e-16 * (error == 0)), (name, side)
+
+
+@pytest.mark.parametrize("exponent", [-2, -1, -0.5, 0.5, 1, 2, 3])
+def test_what_powers_and_products_make_of_errors_is_within_their_bounds(exponent):
+    x, error = np.meshgrid([0.3, 1.0, 4.0], [3.0, 50.0, 1e4, 1e5])
+    system = Carried("float32")
+    power, product = system.power(Rounded(x, error), exponent), system.multiply([Rounded(x, error), Rounded(-x, 2 * error)])
+    for one in (-1, 1):
+        d = one * system.allowed * error
+        assert np.all(np.abs((x + d) ** exponent - x**exponent) <= system.allowed * power.error)
+        for other in (-2, 2):
+            assert np.all(np.abs((x + d) * (-x + other * d) + x * x) <= system.allowed * product.error)
+
+
+def test_comparisons_are_ambiguous_where_errors_reach_across_and_an_entry_is_equal_to_itself():
+    system = Carried("float32")
+    part = Rounded(np.array([1.0, 1.0 + 1e-6, 2.0]), np.array([10.0, 10.0, 10.0]))
+    first, again, third = (system.gather(part, (np.array([at]),)) for at in (0, 0, 2))
+    system.compare("StrictLessThan", first, again)
+    system.compare("StrictLessThan", first, third)
+    assert not system.ambiguous
+    system.compare("StrictLessThan", first, system.gather(part, (np.array([1]),)))
+    assert system.ambiguous
 
 
 def test_the_chains_of_a_kernel_hold_every_operation_that_it_takes():

@@ -28,7 +28,13 @@ OTHERS = """<b>Refuted</b> comes with the smallest counterexample that was found
 skipped counts for nothing."""
 
 
-def page(reports: Sequence[Report], classes: Mapping[str, type[Op]], *, skipped_plugins: Sequence[Any] = (), about: Mapping[str, str] | None = None) -> str:
+def page(
+    reports: Sequence[Report],
+    classes: Mapping[str, type[Op] | tuple[type[Op], ...]],
+    *,
+    skipped_plugins: Sequence[Any] = (),
+    about: Mapping[str, str] | None = None,
+) -> str:
     """The report on several operations.
 
     `classes` gives the mathematics: the operation classes by a report's `target`, or by its `name`. `about` is shown at the head as it is: profile, seed,

@@ -25,9 +25,12 @@ REPEATED = "What proved means"
 """Said once for all operations, at the head of the page."""
 
 
-def mathematics(report: Report, classes: Mapping[str, type[Op]]) -> str:
-    """The formula and the derivation of the operation that a report is of; one sentence if they are not to be had."""
+def mathematics(report: Report, classes: Mapping[str, type[Op] | tuple[type[Op], ...]]) -> str:
+    """The formula and the derivation of the operation that a report is of; one sentence if they are not to be had, or if it is of a chain of operations."""
     cls = classes.get(report.target, classes.get(report.name))
+    if isinstance(cls, tuple):
+        names = listed([kind.name for kind in cls])
+        return f'<p class="soft">A chain of operations, {safe(names)}: the formulas and derived gradients of each, one after the other.</p>'
     if cls is None:
         return '<p class="soft">The class is not at hand, so its formula is not shown.</p>'
     try:

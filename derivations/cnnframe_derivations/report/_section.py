@@ -24,7 +24,7 @@ FLOATS = re.compile(r"\bfloat\d+\b")
 REST = "other comparisons"
 
 
-def section(number: int, report: Report, classes: Mapping[str, type[Op]]) -> str:
+def section(number: int, report: Report, classes: Mapping[str, type[Op] | tuple[type[Op], ...]]) -> str:
     """One operation and kernel, from the verdict to the last note."""
     kernel = "" if report.kernel == "reference" else f' <span class="soft">by {safe(report.kernel)}</span>'
     parts = [f'<section id="{anchor(number)}" class="operation">', f"<h2>{safe(report.name)}{kernel} {badge(report.verdict)}</h2>"]

@@ -75,7 +75,8 @@ class Carried(Rounding):
             with np.errstate(all="ignore"):
                 carried = _finite(np.abs(done.value) * part.error + np.abs(part.value) * done.error + self.allowed * done.error * part.error)
             error = carried * (1 + self.allowed) + np.abs(value) + self.least
-            done = Rounded(value, np.where(_whole(done) & _whole(part) & (np.abs(value) < self.exact_below), 0.0, error))
+            exact = (_whole(done) & _whole(part) & (np.abs(value) < self.exact_below)) | _nothing(done) | _nothing(part)
+            done = Rounded(value, np.where(exact, 0.0, error))
         return done
 
     def power(self, base: Rounded, exponent: Any) -> Rounded:
@@ -132,6 +133,11 @@ class Carried(Rounding):
         """Add to errors that are not 0, and to those a share of themselves."""
         with np.errstate(all="ignore"):
             return Rounded(found.value, _finite(np.where(found.error == 0, 0.0, found.error * (1 + share) + rest)))
+
+
+def _nothing(part: Rounded) -> Any:
+    """Where a value is 0, and nothing else: so is what it is multiplied by."""
+    return (part.error == 0) & (part.value == 0)
 
 
 def _nearest(x: Any, d: Any) -> Any:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
-from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -24,10 +24,11 @@ from ._calls import BEAT
 from ._chains import Kinds, served
 from ._joined import name_of
 from ._joined_cases import ChainCase, ChainOracle
-from ._kernels import BETWEEN, LAYOUTS, SAME, prepare
+from ._kernels import LAYOUTS, SAME, prepare
+from ._names import BETWEEN
 from ._run import KINDS, doubtful
 from ._values import EXTREMES, LATTICES
-from ._verdict import Evidence, Refutation, Report, Skip
+from ._verdict import Evidence, OraclesDisagree, Refutation, Report, Skip
 
 POOL = 2
 """So many times as many cases are drawn as are judged: those that meet the most settings."""
@@ -35,24 +36,28 @@ POOL = 2
 COMPILED, VALUES = 4, 6
 """Of a kernel that compiles for every shape: how many structures, and values for each."""
 
-SMALLER = 60
+SMALLER = 40
 """Small cases that are tried where one fails."""
 
 
 class ChainBench:
     """The cases of a chain with their truths, for one layout after the other."""
 
-    def __init__(self, kinds: Kinds, kernel: type[Kernel], run: Settings) -> None:
+    def __init__(self, kinds: Kinds, kernel: type[Kernel], run: Settings, original: ChainBench | None = None) -> None:
+        """Begin with no cases, or with those of another kernel on the same chain, whose truths are not worked out again."""
+        self.original = original
+        self.truths: dict[str, ChainOracle] = {} if original is None else original.truths
         self.kinds = kinds
         self.kernel = kernel
         self.run = run
         self.budget = BUDGETS[run.profile]
         self.name = name_of(kinds)
-        self._oracles: dict[str, ChainOracle] = {}
 
     @cached_property
     def cases(self) -> tuple[ChainCase, ...]:
         """Cases that the kernel takes, with code that is compiled where it must be."""
+        if self.original:
+            return tuple(case for case in self.original.cases if not self.kernel.declines(case.op.chain))
         count = COMPILED if self.kernel.compiles else self.budget["drawn"]
         found = _most_settings(list(served(self.kinds, self.kernel, POOL * count, self.seed(0))), count)
         found = [replace(case, op=replace(case.op, dtype=self.run.dtype), dtype=self.run.dtype) if self.run.dtype else case for case in found]
@@ -79,9 +84,13 @@ class ChainBench:
 
     def oracle(self, case: ChainCase) -> ChainOracle:
         """The truth about a case, which is worked out once for all layouts."""
-        if case.replay not in self._oracles:
-            self._oracles[case.replay] = ChainOracle(case)
-        found = copy.copy(self._oracles[case.replay])
+        known = self.truths.get(case.replay)
+        if known is None:
+            known = self.truths[case.replay] = ChainOracle(case)
+        with suppress(Skip, OraclesDisagree):
+            # Worked out here, so that the next kind of evidence, and the next layout, need not.
+            known.forward, known.gradients  # noqa: B018 # both are kept where they are first asked for
+        found = copy.copy(known)
         found.case = case
         return found
 
@@ -101,11 +110,25 @@ class ChainBench:
 
     def _smaller(self, check: Check, case: ChainCase, first: Refutation) -> Refutation:
         for small in self._small(case):
-            found = refuted(check, small.by(self.kernel, case.op.lies))
+            found = self._refuted(check, small.by(self.kernel, case.op.lies))
             if found is not None:
                 return found
-        again = refuted(check, case)
+        again = self._refuted(check, case)
         return again or Refutation(replace(first.finding, certificate="the same case gave different answers when it was tried again"))
+
+    def _refuted(self, check: Check, case: ChainCase) -> Refutation | None:
+        try:
+            put(check, self.oracle(case), Evidence(""))
+        except Refutation as refutation:
+            return refutation
+        except Exception:  # noqa: BLE001 # in the search for a smaller case, what cannot be judged is none
+            return None
+        return None
+
+    @cached_property
+    def smaller(self) -> tuple[ChainCase, ...]:
+        """Cases as small as they may be."""
+        return self.original.smaller if self.original else tuple(served(self.kinds, self.kernel, SMALLER, self.seed("small"), small=True))
 
     def _small(self, case: ChainCase) -> Iterator[ChainCase]:
         """Smaller cases with plain values, and with those of the case, the smallest first."""
@@ -113,7 +136,7 @@ class ChainBench:
             known = {other.op.text + other.dtype: other for other in self.cases}
             found = [other for other in known.values() if other.weight < case.weight or other.op.text == case.op.text]
         else:
-            found = [other for other in served(self.kinds, self.kernel, SMALLER, self.seed("small"), small=True) if other.weight < case.weight]
+            found = [other for other in self.smaller if other.weight < case.weight]
         for other in sorted(found, key=lambda other: other.weight):
             lattices = dict.fromkeys(("small" if case.lattice != "real" else "real", case.lattice))
             wanted = (other.op.wanted, other.dtype) if self.kernel.compiles else (case.op.wanted, case.dtype)
@@ -126,17 +149,6 @@ class ChainBench:
                     lattice=lattice,
                     seed=other.seed if not number else case.seed,
                 )
-
-
-def refuted(check: Check, case: ChainCase) -> Refutation | None:
-    """The refutation of a case, if there is one."""
-    try:
-        put(check, ChainOracle(case), Evidence(""))
-    except Refutation as refutation:
-        return refutation
-    except Exception:  # noqa: BLE001 # in the search for a smaller case, what cannot be judged is none
-        return None
-    return None
 
 
 def _most_settings(pool: list[ChainCase], count: int) -> list[ChainCase]:
@@ -168,7 +180,7 @@ def _exact(bench: ChainBench, evidence: Evidence) -> None:
 
 
 def _bounded(bench: ChainBench, evidence: Evidence) -> None:
-    real = [replace(case, lattice="real") for case in bench.cases[: 2 * bench.budget["bounded"]]]
+    real = [replace(case, lattice="real") for case in bench.cases[: bench.budget["bounded"]]]
     bench.judge(bounded.CHECK, (*real, *(case for case in bench.cases if not bench.oracle(case).exact)), evidence)
 
 
@@ -196,9 +208,10 @@ def verify_chain(
     kernel: type[Kernel],
     run: Settings = Settings(),  # noqa: B008 # an immutable value
     left_out: Mapping[str, str] = MappingProxyType({}),
+    original: ChainBench | None = None,
 ) -> Report:
-    """Judge a kernel on a chain of operations; `left_out` are kinds of evidence that are open, and why."""
-    bench = ChainBench(kinds, kernel, run)
+    """Judge a kernel on a chain of operations; `left_out` are kinds of evidence that are open, and why; see `ChainBench` for the `original`."""
+    bench = ChainBench(kinds, kernel, run, original)
     evidence = []
     for kind in KINDS:
         found = Evidence(kind, absent="" if kind in GATHER else SAME, doubt=left_out.get(kind, ""))
@@ -238,12 +251,11 @@ def replay_chain(kinds: Kinds, kernel: type[Kernel], text: str) -> Report:
 
 
 def _once(bench: ChainBench, check: Check, case: ChainCase, evidence: Evidence) -> None:
-    for layout in islice(bench.layouts, None):
+    for layout in bench.layouts:
         put(check, ChainOracle(case.by(bench.kernel, layout)), evidence)
 
 
 def _report(bench: ChainBench, evidence: list[Evidence]) -> Report:
-    gradients: dict[str, None] = {}
-    for case in bench.cases:
-        gradients |= dict.fromkeys(case.op.declaration.differentiable)
-    return Report(bench.name, tuple(evidence), f"{bench.name}{BETWEEN}{bench.kernel.name}", tuple(gradients), bench.kernel.name)
+    asked = {name for case in bench.cases for name in case.op.declaration.differentiable}
+    gradients = tuple(name for name in (bench.cases[0].op.given if bench.cases else ()) if name in asked)
+    return Report(bench.name, tuple(evidence), f"{bench.name}{BETWEEN}{bench.kernel.name}", gradients, bench.kernel.name)

@@ -17,9 +17,10 @@ from cnnframe._errors import nearest
 
 from .._target import target
 from ._coverage import sample
-from ._joined import PLUS, name_of
+from ._joined import name_of
 from ._joined_cases import ChainCase, drawn
-from ._kernels import BETWEEN, with_kernels
+from ._kernels import with_kernels
+from ._names import BETWEEN, PLUS
 
 Kinds = tuple[type[Op], ...]
 
@@ -35,7 +36,10 @@ LEVEL = 3000
 FITS = 24
 """How often sizes are drawn before operations count as none that fit each other."""
 
-MISSES = 24
+TAKEN = 800
+"""How often they are drawn before a chain counts as one that the kernel declines."""
+
+MISSES = 8
 """How many chains without sizes that the kernel takes are tried before the rest is left."""
 
 
@@ -73,7 +77,7 @@ def takes(kernel: type[Kernel], kinds: Sequence[type[Op]]) -> bool:
     return kernel.matches([sample(kind) for kind in kinds]) == len(kinds)
 
 
-def served(kinds: Kinds, kernel: type[Kernel], count: int, number: int, *, small: bool = False) -> Iterator[ChainCase]:
+def served(kinds: Kinds, kernel: type[Kernel], count: int, number: int, *, small: bool = False, patience: int | None = None) -> Iterator[ChainCase]:
     """Cases of a chain that the kernel does not decline, each of another structure, at most `count`; fewer where it declines most."""
     met = set()
 
@@ -83,7 +87,7 @@ def served(kinds: Kinds, kernel: type[Kernel], count: int, number: int, *, small
         met.add((case.op.text, case.dtype))
         return True
 
-    return islice(drawn(kinds, number, taken, small=small), count)
+    return islice(drawn(kinds, number, taken, small=small, patience=patience), count)
 
 
 def chains_of(kernel: type[Kernel], classes: Iterable[type[Op]]) -> list[Kinds]:
@@ -108,7 +112,7 @@ def chains_of(kernel: type[Kernel], classes: Iterable[type[Op]]) -> list[Kinds]:
         if bad:
             # Nor has any longer chain sizes that begins like it.
             candidates = [kinds for kinds in candidates if _roles(kinds)[: len(bad)] != bad]
-        elif next(served(best, kernel, 1, 0), None) is not None:
+        elif next(served(best, kernel, 1, 0, patience=TAKEN), None) is not None:
             found.append(best)
             open_kinds.difference_update(best)
             met.update(_steps(best))

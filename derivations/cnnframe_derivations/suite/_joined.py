@@ -28,10 +28,8 @@ from .._evaluate import Evaluation
 from .._numbers import System
 from .._rounding import Rounded
 from ._cases import shape_of
+from ._names import PLUS
 from ._values import add_bits, bits_of_operands
-
-PLUS = "+"
-"""Stands between the names of operations of which each feeds the next."""
 
 WANTED = ("all", "parameters", "nothing")
 """Which gradients a plan may ask of a chain: all; those of parameters, where nothing before it learns; none, where only the output is asked for."""

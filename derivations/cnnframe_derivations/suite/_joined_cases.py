@@ -25,7 +25,7 @@ from ._oracle import Oracle
 from ._values import EXTREMES, FINE, LATTICES, PRECISION, WIDEST, widest_within
 from ._verdict import Skip
 
-MOST_ENTRIES, MOST_WORK = 900, 5000
+MOST_ENTRIES, MOST_WORK = 900, 3000
 """Larger arrays are not drawn, nor chains with more products: many digits are slow."""
 
 BATCHES = (1, 2, 3, 0, 5, 9, 17, 1, 2, 33)
@@ -37,7 +37,7 @@ MANY = 16
 TRIES = 12
 """How often the next operation of a chain is drawn until one fits."""
 
-PATIENCE = 400
+PATIENCE = 2500
 """How often a chain is drawn until one fits."""
 
 
@@ -159,7 +159,7 @@ def drawn(
             last, made = attempt, made + 1
             good[case.op.ops] = None
             yield case
-        elif attempt - last > patience:
+        elif attempt - last > (PATIENCE if patience is None else patience):
             return
 
 

@@ -20,13 +20,11 @@ from ._box import vary
 from ._calls import BEAT
 from ._cases import Case
 from ._coverage import sample
+from ._names import BETWEEN
 from ._oracle import Oracle
 from ._run import KINDS, bench_of, gather_from, replay, report, target_of
 from ._twin import LEFT_OUT, Twin, of
 from ._verdict import Evidence, Report
-
-BETWEEN = "@"
-"""Stands between the names of an operation and of a kernel."""
 
 LAYOUTS = (PLAIN, BATCH_LAST)
 """How the arrays of a network may lie when a kernel meets them."""

@@ -19,6 +19,7 @@ from cnnframe import HyperparameterError, RunError, UnknownNameError, load
 from cnnframe._errors import nearest
 
 from ._bench import BUDGETS, SUITE_VERSION, Settings
+from ._names import BETWEEN, PLUS
 from ._verdict import Evidence, Report
 
 COLOURS = {"verified": "green", "refuted": "bold red", "inconclusive": "yellow", "skipped": "dim"}
@@ -36,6 +37,8 @@ HEADS = {
 """Column heads that are narrower than the words."""
 WIDE = 104
 """Columns that a table with counts needs."""
+NARROW = 20
+"""Columns for the names of a chain's operations."""
 MARKS = {"verified": "+", "refuted": "!", "inconclusive": "?", "skipped": "-"}
 LEGEND = "+: held; !: wrong; ?: open; -: does not apply, as the reports say"
 REASONS = 6
@@ -201,8 +204,20 @@ def _table(reports: Sequence[Report], *, wide: bool) -> Any:
         table.add_column(HEADS.get(kind, kind) if wide else kind[:3], justify="right", vertical="bottom")
     for report in reports:
         marks = [Text(_count(e) if wide else MARKS[e.state], COLOURS[e.state]) for e in report.evidence]
-        table.add_row(report.name if report.kernel == "reference" else f"  {report.kernel}", Text(report.verdict, COLOURS[report.verdict]), *marks)
+        table.add_row(_called(report), Text(report.verdict, COLOURS[report.verdict]), *marks)
     return table
+
+
+def _called(report: Report) -> str:
+    """What is judged: an operation, a kernel of the operation above, or a chain with its kernel, in lines that are not too long."""
+    if PLUS not in report.name:
+        return report.name if report.kernel == "reference" else f"  {report.kernel}"
+    lines = [""]
+    for part in f"{report.name}{BETWEEN}{report.kernel}".replace(PLUS, f"{PLUS} ").split():
+        if len(lines[-1]) + len(part) > NARROW:
+            lines.append("  ")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _count(evidence: Evidence) -> str:
