@@ -160,11 +160,11 @@ def test_what_powers_and_products_make_of_errors_is_within_their_bounds(exponent
 def test_comparisons_are_ambiguous_where_errors_reach_across_and_an_entry_is_equal_to_itself():
     system = Carried("float32")
     part = Rounded(np.array([1.0, 1.0 + 1e-6, 2.0]), np.array([10.0, 10.0, 10.0]))
-    first, again, third = (system.gather(part, (np.array([at]),)) for at in (0, 0, 2))
+    first, again, third = (system.gather(part, np.array([at])) for at in (0, 0, 2))
     system.compare("StrictLessThan", first, again)
     system.compare("StrictLessThan", first, third)
     assert not system.ambiguous
-    system.compare("StrictLessThan", first, system.gather(part, (np.array([1]),)))
+    system.compare("StrictLessThan", first, system.gather(part, np.array([1])))
     assert system.ambiguous
 
 

@@ -20,6 +20,7 @@ branch, and nothing is asked of it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -110,23 +111,23 @@ class Carried(Rounding):
             self.ambiguous |= bool(np.any((d > 0) & ~(np.abs(left.value - right.value) > d)))
         return self.floats.compare(relation, left.value, right.value)
 
-    def gather(self, array: Rounded, where: tuple[Any, ...]) -> Rounded:
+    def gather(self, array: Rounded, places: Any) -> Rounded:
         """Index values and errors alike, and note where they come from."""
-        at = np.ravel_multi_index(where, np.shape(array.value)) if where else np.zeros((), int)
-        return Entries(array.value[where], array.error[where], array, at)
+        found = Rounding.gather(self, array, places)
+        return Entries(found.value, found.error, array, places)
 
-    def scatter(self, shape: tuple[int, ...], pieces: list[tuple[tuple[Any, ...], Rounded]]) -> Rounded:
+    def scatter(self, shape: tuple[int, ...], pieces: list[tuple[Any, Rounded]]) -> Rounded:
         """Partial sums may be larger by what is carried."""
         found = Rounding.scatter(self, shape, pieces)
-        count = np.zeros(shape)
-        for where, _ in pieces:
-            np.add.at(count, where, 1.0)
-        return self._more(found, 0.0, count * self.allowed)
+        count = np.zeros(math.prod(shape))
+        for places, _ in pieces:
+            np.add.at(count, places, 1.0)
+        return self._more(found, 0.0, count.reshape(shape) * self.allowed)
 
-    def stored(self, part: Rounded, shape: tuple[int, ...]) -> Rounded:
-        """What one operation hands to the next, rounded once more, in the next one's shape."""
+    def stored(self, part: Rounded) -> Rounded:
+        """What one operation hands to the next, rounded once more."""
         error = np.where(part.error == 0, 0.0, part.error * (1 + self.allowed) + np.abs(part.value))
-        return Rounded(part.value.reshape(shape), np.broadcast_to(error, np.shape(part.value)).reshape(shape))
+        return Rounded(part.value, np.broadcast_to(error, np.shape(part.value)))
 
     @staticmethod
     def _more(found: Rounded, rest: Any, share: Any = 0.0) -> Rounded:

@@ -26,7 +26,7 @@ from cnnframe._served import Bound
 from .._derive import COTANGENT, derive
 from .._evaluate import Evaluation
 from .._numbers import System
-from .._rounding import Rounded
+from ._carried import Carried
 from ._cases import shape_of
 from ._names import PLUS
 from ._values import add_bits, bits_of_operands
@@ -258,9 +258,7 @@ def _of_output(part: Evaluation, bits: Mapping[str, int]) -> int:
 
 def _handed(system: System, part: Any, shape: Shape) -> Any:
     """What one operation hands to another, in the other's shape."""
-    if isinstance(part, Rounded):
-        return system.stored(part, shape)
-    return np.reshape(part, shape)
+    return system.reshape(shape, system.stored(part) if isinstance(system, Carried) else part)
 
 
 def _about(evaluations: Evaluations) -> Any:
