@@ -27,7 +27,7 @@ test: $(DEV_STAMP)
 
 test-fast: $(FAST_STAMP)
 	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 tests/plugins/test_fused.py tests/plugins/test_fused_networks.py
-	@$(BIN)/cnnframe verify dense@fused conv@fused conv_linked@fused
+	@$(BIN)/cnnframe verify dense@fused conv@fused conv_linked@fused conv+relu+max_pool@fused
 
 setup: $(DEV_STAMP)
 

@@ -197,6 +197,16 @@ def test_a_change_of_the_process_is_named_and_put_back(name, change):
         assert before.changed(State()) == []
 
 
+def test_a_thread_that_someone_else_began_may_end():
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait, daemon=True)
+    thread.start()
+    before = State()
+    done.set()
+    thread.join()
+    assert before.changed(State()) == []
+
+
 def test_threads_and_handlers_that_are_left_are_named():
     before, done = State(), threading.Event()
     thread = threading.Thread(target=done.wait)

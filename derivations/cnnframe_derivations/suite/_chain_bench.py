@@ -23,7 +23,8 @@ from ._bench import BUDGETS, SUITE_VERSION, Check, Settings, put, seed_of
 from ._calls import BEAT
 from ._chains import Kinds, served
 from ._joined import name_of
-from ._joined_cases import ChainCase, ChainOracle
+from ._joined_cases import ChainCase
+from ._joined_oracle import ChainOracle
 from ._kernels import LAYOUTS, SAME, prepare
 from ._names import BETWEEN
 from ._run import KINDS, doubtful
@@ -35,6 +36,9 @@ POOL = 2
 
 COMPILED, VALUES = 4, 6
 """Of a kernel that compiles for every shape: how many structures, and values for each."""
+
+SPREAD = (" values", " layout")
+"""Settings that each of few structures has in turn."""
 
 SMALLER = 40
 """Small cases that are tried where one fails."""
@@ -59,8 +63,13 @@ class ChainBench:
         if self.original:
             return tuple(case for case in self.original.cases if not self.kernel.declines(case.op.chain))
         count = COMPILED if self.kernel.compiles else self.budget["drawn"]
-        found = _most_settings(list(served(self.kinds, self.kernel, POOL * count, self.seed(0))), count)
+        # Of few structures each has all layouts and values.
+        found = _most_settings(list(served(self.kinds, self.kernel, POOL * self.budget["drawn"], self.seed(0))), count, SPREAD if self.kernel.compiles else ())
         found = [replace(case, op=replace(case.op, dtype=self.run.dtype), dtype=self.run.dtype) if self.run.dtype else case for case in found]
+        if self.kernel.compiles:
+            # Not two of a few without gradients.
+            first = {case.op.wanted: number for number, case in reversed(list(enumerate(found)))}
+            found = [case if first[case.op.wanted] == number else replace(case, op=replace(case.op, wanted="all")) for number, case in enumerate(found)]
         found = [case for case in found if not any(prepare(self.kernel, case.op.chain, layout, case.replay) for layout in LAYOUTS)]
         return tuple(self._varied(found)) if self.kernel.compiles else tuple(found)
 
@@ -151,18 +160,18 @@ class ChainBench:
                 )
 
 
-def _most_settings(pool: list[ChainCase], count: int) -> list[ChainCase]:
-    """Cases that together meet as many settings as can be, in the order in which they add some."""
+def _most_settings(pool: list[ChainCase], count: int, less: tuple[str, ...] = ()) -> list[ChainCase]:
+    """Cases that together meet as many settings as can be, but those that end in `less`, in the order in which they add some."""
+    left = {number: {setting for setting in case.met if not setting.endswith(less)} if less else case.met for number, case in enumerate(pool)}
     found: list[ChainCase] = []
     met: set[str] = set()
-    while pool and len(found) < count:
-        best = max(pool, key=lambda case: len(case.met - met))
-        if not best.met - met:
+    while left and len(found) < count:
+        best = max(left, key=lambda number: len(left[number] - met))
+        if not left[best] - met:
             # Begin again: settings are worth meeting twice.
-            best, met = pool[0], set()
-        met |= best.met
-        found.append(best)
-        pool.remove(best)
+            best, met = next(iter(left)), set()
+        met |= left.pop(best)
+        found.append(pool[best])
     return found
 
 

@@ -1,4 +1,4 @@
-"""Cases of chains of operations: drawn at random from a seed, and the truth about them."""
+"""Cases of chains of operations, drawn at random from a seed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,10 @@ from cnnframe._axes import ELLIPSIS, Shape
 from cnnframe._hyper import Hyperparameter, MultipleOf, hyperparameters
 
 from ._box import small_values
-from ._carried import Carried
 from ._cases import DTYPES, LAYOUTS, SMALL_SHAPES, Case, Structure, hyperparameters_from, least_sizes, letters_of, show_op, sizes_from
 from ._coverage import features
 from ._joined import WANTED, Joined
-from ._oracle import Oracle
-from ._values import EXTREMES, FINE, LATTICES, PRECISION, WIDEST, widest_within
-from ._verdict import Skip
+from ._values import EXTREMES, LATTICES
 
 MOST_ENTRIES, MOST_WORK = 900, 3000
 """Larger arrays are not drawn, nor chains with more products: many digits are slow."""
@@ -33,6 +30,9 @@ BATCHES = (1, 2, 3, 0, 5, 9, 17, 1, 2, 33)
 
 MANY = 16
 """Vectors of any hardware hold no more numbers."""
+
+WIDE = 32
+"""So many maps, now and then: kernels may have another way from there on."""
 
 TRIES = 12
 """How often the next operation of a chain is drawn until one fits."""
@@ -76,6 +76,9 @@ class ChainCase(Case):
         parts = (Case(op, known, self.dtype, self.layout, self.lattice, 0) for op, known in zip(self.op.ops, self.op.sizes, strict=True))
         found = {f"{node}: {feature}" for node, part in zip(self.op.nodes, parts, strict=True) for feature in features(part)}
         many = {f"a batch above {MANY}"} if self.known.get(BATCH, 0) > MANY else set()
+        for node, op in zip(self.op.nodes, self.op.ops, strict=True):
+            counts = {name: getattr(op, name) for name, hyper in hyperparameters(type(op)).items() if hyper.kind is int}
+            many |= {f"{node}: {name} from {WIDE} on" for name, value in counts.items() if value is not None and value >= WIDE}
         return frozenset({*found, *many, self.op.wanted})
 
     @property
@@ -105,50 +108,6 @@ class ChainCase(Case):
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"--case is not a case that a report printed: {type(error).__name__}: {error}") from error
         return case
-
-
-class ChainOracle(Oracle):
-    """The truth about a case of a chain, by composition."""
-
-    def __init__(self, case: ChainCase) -> None:
-        self.case = case
-        self.evaluation = case.op.evaluation
-        self.derivation = self.evaluation.derivation
-        names = [*case.op.given, "dy"]
-        self.deep = names[case.seed % len(names)] if case.lattice == "deep" else ""
-        self.exact = False
-        amplitude = 3
-        if case.lattice in EXTREMES:
-            amplitude = PRECISION[case.dtype]
-        elif case.lattice != "real":
-            spread = 4 * max(math.prod(shape) for shape in case.shapes.values())
-            start = {"wide": WIDEST, "deep": WIDEST, "apart": spread}.get(case.lattice, 3)
-            bits = self.evaluation.binary_places(FINE if case.lattice == "fine" else 0)
-            found = widest_within(self.evaluation, case.dtype, bits, deep=self.deep, start=start)
-            self.exact = found > 0 and start in (WIDEST, found)
-            amplitude = found or (0 if case.lattice == "apart" else 3)
-            if case.lattice == "apart" and not self.exact:
-                amplitude = 0
-        self.arrays = case.arrays(amplitude, self.deep)
-        self.cotangents = case.cotangents(amplitude if case.lattice in ("wide", "deep") else 3, self.deep)
-
-    @cached_property
-    def _rounder(self) -> Carried:
-        return Carried(self.case.dtype)
-
-    def _bounded(self, rounded: Mapping[str, Any], digits: Mapping[str, Any], shapes: Mapping[str, Any]) -> dict[str, Any]:
-        if not all(np.isfinite(part.error).all() for part in rounded.values()):
-            raise Skip("errors that are carried on grow beyond all bounds")
-        if self._rounder.ambiguous:
-            raise Skip("a comparison in a derivative falls within rounding")
-        return Oracle._bounded(self, rounded, digits, {name: shapes[name] for name in digits})  # noqa: SLF001 # its own parent's
-
-    @property
-    def within_range(self) -> bool:
-        """Whether no number on the way, out and back, nears the end of the element type's range."""
-        outputs, gradients = self.many_digits
-        most = float(np.finfo(self.case.dtype).max) ** 0.5
-        return all(abs(v) < most for part in (*self._digits.values(), *outputs.values(), *gradients.values()) for v in part.ravel())
 
 
 def drawn(
@@ -258,6 +217,8 @@ def _value(hyper: Hyperparameter, rng: np.random.Generator, found: Mapping[str, 
     some = choices[:2] if small and hyper.kind in (int, PerAxis) else choices
     if hyper.kind is not PerAxis:
         value = some[int(rng.integers(len(some)))]
+        if hyper.kind is int and not small and not rng.integers(12):
+            value = WIDE
         divisors = [found[b.name] for b in hyper.bounds if isinstance(b, MultipleOf)]
         return value * divisors[0] if divisors and isinstance(value, int) else value
     dims = found.get("dims", 2)
