@@ -69,9 +69,8 @@ class Arena:
         """The bytes that the arrays would take if none shared any."""
         return sum(request.bytes for request in self.requests.values())
 
-    def allocate(self) -> dict[str, Array]:
-        """The arrays, in new memory."""
-        block = np.zeros(self.bytes + ALIGNMENT, np.uint8)
+    def allocate(self, block: Array) -> dict[str, Array]:
+        """The arrays, in a block of at least `bytes` and `ALIGNMENT` bytes."""
         shift = -block.ctypes.data % ALIGNMENT
         found = {}
         for name, request in self.requests.items():

@@ -52,6 +52,14 @@ class MemoryLayout(abc.ABC):
         """Return a call that does what `unpack` does, likewise."""
         return partial(self.unpack, packed, out)
 
+    def reaches(self, wanted: MemoryLayout) -> bool:  # noqa: ARG002 # overriding methods use it
+        """Whether `rearranging` brings arrays from this layout to another; if not, they go by the plain one."""
+        return False
+
+    def rearranging(self, packed: Array, out: Array, wanted: MemoryLayout, plain: Shape) -> Call:
+        """Return a call that writes an array, or a gradient, which has the shape `plain` for its users, in a layout that this one `reaches`."""
+        raise NotImplementedError
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MemoryLayout) and self.name == other.name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ class Placing:
         routes: for each stage, by number, where the gradient of each wanted input goes.
         silent: cotangents that nothing is written to, so that they are 0, by stage.
         arena: the places.
+        between: bytes of the largest array on its way from one layout to another by the plain one.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -46,6 +48,7 @@ class Placing:
         self.lies = _lies(plan)
         self.routes: dict[int, dict[str, Route]] = {}
         self.silent: dict[int, list[str]] = {}
+        self.between = 0
         self._spans: dict[str, tuple[Shape, Any, int, int]] = {}
         self._middle = len(plan.stages) + 1
         self._end = 2 * self._middle
@@ -80,6 +83,10 @@ class Placing:
             layout = wanted_layout(stage, name)
             self._hold(source, self.lies[source], now)
             self._hold(source, layout, now, *later["inputs"])
+            if "plain" not in {layout.name, self.lies[source].name} and layout != self.lies[source]:
+                there, back = self.lies[source].reaches(layout), not stage.chain.learns or layout.reaches(self.lies[source])
+                if not (there and back):
+                    self.between = max(self.between, math.prod(self.plan.shapes[source]) * self.plan.dtype.itemsize)
         for _, array, _ in stage.steps[-1].outputs:
             self._hold(array, stage.left, now, *later["outputs"], *((self._end,) if array in self.plan.targets else ()))
         for name, buffer in kernel.buffers().items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -26,21 +26,29 @@ class Program:
         plan: what it computes.
         parameters: the flat vector that the kernels read; to be filled before a run.
         gradient: the flat vector of gradients after a run.
+        memory: all that it works in: arrays, scratch, room between two layouts, parameters, gradient.
+        bytes: how much of it there was not before.
     """
 
-    def __init__(self, plan: Plan, layout: Layout) -> None:
-        """Place all arrays and bind the kernels to them."""
+    def __init__(self, plan: Plan, layout: Layout, memory: Sequence[Array] = ()) -> None:
+        """Place all arrays and bind the kernels to them, in the memory of another program that never runs at the same time, as far as it goes."""
         self.plan = plan
-        self.parameters = np.zeros(layout.size, plan.dtype)
-        self.gradient = np.zeros(layout.size if plan.backward else 0, plan.dtype)
+        self._placing = Placing(plan)
+        scratch = max((_scratch_bytes(stage) for stage in plan.stages), default=0)
+        flat = layout.size * plan.dtype.itemsize
+        sizes = (self._placing.arena.bytes + ALIGNMENT, scratch, self._placing.between, flat, flat if plan.backward else 0)
+        there = memory or [np.zeros(0, np.uint8)] * len(sizes)
+        self.memory = tuple(old if old.nbytes >= size else np.zeros(size, np.uint8) for old, size in zip(there, sizes, strict=True))
+        self.bytes = sum(array.nbytes for array, old in zip(self.memory, there, strict=True) if array is not old)
+        block, self._scratch, self._between, parameters, gradient = self.memory
+        self.parameters = parameters[: sizes[3]].view(plan.dtype)
+        self.gradient = gradient[: sizes[4]].view(plan.dtype)
         self._views = layout.views(self.parameters)
         self._gradients = layout.views(self.gradient) if plan.backward else {}
         # Gradients that no kernel writes, or several, which add.
         uses = Counter(array for step in plan.backward for _, array in step.parameters)
         self._cleared = {name: view for name, view in self._gradients.items() if uses[name] != 1}
-        self._placing = Placing(plan)
-        self._arrays = self._placing.arena.allocate()
-        self._scratch = np.zeros(max((_scratch_bytes(stage) for stage in plan.stages), default=0), np.uint8)
+        self._arrays = self._placing.arena.allocate(block)
         self._seeds = [self._arrays[cotangent(name)] for name in plan.losses] if plan.backward else []
         self._converted: set[str] = set()
         self._forward: list[Call] = []
@@ -51,11 +59,6 @@ class Program:
             back.append(backward)
         self._forward = _joined(self._forward)
         self._backward = _joined([call for calls in reversed(back) for call in calls])
-
-    @property
-    def bytes(self) -> int:
-        """The memory that it holds: arrays, scratch, parameters and gradient."""
-        return self._placing.arena.bytes + self._scratch.nbytes + self.parameters.nbytes + self.gradient.nbytes
 
     def load(self, parameters: Array, inputs: Mapping[str, Array]) -> None:
         """Take over parameters and inputs."""
@@ -100,7 +103,7 @@ class Program:
             layout, stored = wanted_layout(stage, name), self._placing.lies[source]
             place = self._placing.place(source, layout)
             if place != source and place not in self._converted:
-                before += _rearranging(self._arrays[source], stored, self._arrays[place], layout, np.empty(self.plan.shapes[source], self.plan.dtype))
+                before += self._rearranging(source, self._arrays[source], stored, self._arrays[place], layout)
                 self._converted.add(place)
             given[0][name] = self._arrays[place]
         outputs = {name: self._arrays[array] for name, array, _ in stage.steps[-1].outputs}
@@ -132,11 +135,22 @@ class Program:
         made = self._arrays[written]
         if stage.taken == stored:
             return [partial(np.add, target, made, out=target)]
-        plain = np.empty(self.plan.shapes[source], self.plan.dtype)
         if first:
-            return _rearranging(made, stage.taken, target, stored, plain, gradient=True)
+            return self._rearranging(source, made, stage.taken, target, stored, gradient=True)
         moved = self._arrays[f"{written} as {stored.name}"]
-        return [*_rearranging(made, stage.taken, moved, stored, plain, gradient=True), partial(np.add, target, moved, out=target)]
+        return [*self._rearranging(source, made, stage.taken, moved, stored, gradient=True), partial(np.add, target, moved, out=target)]
+
+    def _rearranging(self, array: str, given: Array, layout: MemoryLayout, out: Array, wanted: MemoryLayout, *, gradient: bool = False) -> list[Call]:
+        """The calls that write a graph array, or its gradient, in another layout."""
+        if wanted.name == "plain":
+            return [layout.unpacking(given, out)]
+        if layout.name == "plain":
+            return [wanted.packing(given, out, gradient=gradient)]
+        shape = self.plan.shapes[array]
+        if layout.reaches(wanted):
+            return [layout.rearranging(given, out, wanted, shape)]
+        plain = self._between[: math.prod(shape) * self.plan.dtype.itemsize].view(self.plan.dtype).reshape(shape)
+        return [layout.unpacking(given, plain), wanted.packing(plain, out, gradient=gradient)]
 
     def _buffers(self, stage: Stage) -> dict[str, Array]:
         found, offset = {}, 0
@@ -157,15 +171,6 @@ def _joined(calls: list[Call]) -> list[Call]:
         both = found[-1].then(call) if found and hasattr(found[-1], "then") else None
         found[-1:] = [*found[-1:], call] if both is None else [both]
     return found
-
-
-def _rearranging(given: Array, layout: MemoryLayout, out: Array, wanted: MemoryLayout, plain: Array, *, gradient: bool = False) -> list[Call]:
-    """The calls that write an array in another layout; `plain` is room for the way between."""
-    if wanted.name == "plain":
-        return [layout.unpacking(given, out)]
-    if layout.name == "plain":
-        return [wanted.packing(given, out, gradient=gradient)]
-    return [layout.unpacking(given, plain), wanted.packing(plain, out, gradient=gradient)]
 
 
 def _lines(buffer: Buffer) -> int:

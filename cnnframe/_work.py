@@ -34,6 +34,9 @@ PAYS = 2**24
 WORTH = 2**27
 """Operations of a part below which more of them fit a cache and yet take longer: each is some dozens of calls, for which threads wait for each other."""
 
+ROOM = 3 * 2**22
+"""Bytes of arrays between forward and backward that a part may take, even one whose kernels go through it piece by piece."""
+
 SLOWER = 4
 """About how much longer those of a kernel that is not compiled for them take."""
 
@@ -67,7 +70,8 @@ class Division:
         self.threads = threads
         together = max((layout.together for stage in whole.stages for layout in (stage.taken, stage.left)), default=1)
         least = int(WORTH * batch / max(_operations(whole), 1.0))
-        self.parts = divide(batch, per_entry(whole), paying(whole, threads), together, least) if whole.apart and batch > 1 else ((batch,),)
+        workers = paying(whole, threads)
+        self.parts = divide(batch, per_entry(whole), workers, together, least, held(whole)) if whole.apart and batch > 1 else ((batch,),)
         sizes = sorted({size for mine in self.parts for size in mine}, reverse=True)
         self.plans = {size: whole if size == batch else make(size) for size in sizes}
 
@@ -100,7 +104,12 @@ class Work:
         self._pool = pool
         self._programs: list[list[Program]] = []
         for sizes in self.parts:
-            mine = {size: Program(division.plans[size], layout) for size in sorted(set(sizes), reverse=True)}
+            mine: dict[int, Program] = {}
+            memory: tuple[Array, ...] = ()
+            for size in sorted(set(sizes), reverse=True):
+                # They run one after the other, so that they may share what the first one has.
+                mine[size] = Program(division.plans[size], layout, memory)
+                memory = mine[size].memory
             self._programs.append([mine[size] for size in sizes])
         ends = list(accumulate((size for sizes in self.parts for size in sizes), initial=0))
         spans = iter([slice(*pair) for pair in pairwise(ends)])
@@ -200,6 +209,16 @@ def per_entry(plan: Plan) -> float:
     return (2 if plan.backward else 1) * made * plan.dtype.itemsize / max(plan.batch, 1)
 
 
+def held(plan: Plan) -> float:
+    """Bytes that an entry of the batch takes until its part is done, about: what stages read, make and keep, with cotangents."""
+    total = 0.0
+    for stage in plan.stages:
+        made = [int(np.prod(shape)) for step in stage.steps for _, _, shape in step.outputs]
+        read = sum(int(np.prod(plan.shapes[source])) for _, source in stage.steps[0].sources)
+        total += ((2 if plan.backward else 1) * (max(made) + (made[-1] if len(made) > 1 else 0)) + read) * plan.dtype.itemsize
+    return total / max(plan.batch, 1)
+
+
 def _operations(plan: Plan, slower: float = 1.0) -> float:
     """What a batch costs, where kernels that are not compiled take longer by a factor."""
     found = 0.0
@@ -215,15 +234,16 @@ def paying(plan: Plan, threads: int) -> int:
     return max(1, min(threads, int(_operations(plan, SLOWER) / PAYS)))
 
 
-def divide(batch: int, bytes_each: float, threads: int, together: int = 1, least: int = 1) -> tuple[tuple[int, ...], ...]:
+def divide(batch: int, bytes_each: float, threads: int, together: int = 1, least: int = 1, held_each: float = 0.0) -> tuple[tuple[int, ...], ...]:
     """The parts of a batch, by thread: of about the same size, small enough for a cache, and all but the last of full blocks of `together` entries.
 
-    For a cache no part becomes smaller than about `least` entries.
+    Nor do they take much more than `ROOM`. For either no part becomes smaller than about `least` entries.
     Where they differ the first are larger: this thread begins before it has woken the others.
     """
     blocks = -(-batch // together)
     workers = min(threads, blocks) if batch >= LEAST else 1
-    most = max(int(CACHE / max(bytes_each * together, 1.0)), least // together, 1)
+    fitting = min(CACHE / max(bytes_each, 1.0), ROOM / max(held_each, 1.0))
+    most = max(int(fitting / together), least // together, 1)
     parts = [[together * count for count in _even(mine, -(-mine // most))] for mine in _even(blocks, workers)]
     parts[-1][-1] -= blocks * together - batch
     return tuple(map(tuple, parts))

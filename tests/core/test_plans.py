@@ -266,7 +266,7 @@ def test_arrays_that_are_needed_at_one_time_lie_apart():
                 assert a + one.bytes <= b or b + other.bytes <= a
         most = max(sum(r.bytes for r in requests if r.first <= moment <= r.last) for moment in range(12))
         assert most <= arena.bytes <= arena.apart
-        made = arena.allocate()
+        made = arena.allocate(np.zeros(arena.bytes + 64, np.uint8))
         assert all((array.ctypes.data % ALIGNMENT == 0 or not array.size) and array.shape == arena.requests[name].shape for name, array in made.items())
 
 
@@ -294,6 +294,30 @@ def test_parts_are_no_smaller_for_a_cache_than_what_is_worth_a_call():
     assert divide(64, 2.0**20, 2) == ((2,) * 16,) * 2
     assert divide(64, 2.0**20, 2, least=10) == ((8,) * 4,) * 2
     assert divide(64, 2.0**20, 2, 8, least=20) == ((16, 16),) * 2
+
+
+def test_parts_hold_no_more_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr("cnnframe._work.ROOM", 2**20)
+    assert divide(64, 1.0, 2, held_each=2.0**17) == ((8,) * 4,) * 2
+    assert divide(64, 1.0, 2, least=16, held_each=2.0**17) == ((16, 16),) * 2
+    assert divide(64, 1.0, 2, 16, held_each=2.0**17) == ((16, 16),) * 2
+
+
+def test_parts_of_different_sizes_share_the_memory_of_their_thread(monkeypatch):
+    graph = NETS["subsampling"]
+    params, arrays = question(graph, 40)
+    whole = cf.Executor(graph, kernels=NUMPY, threads=1)
+    wanted = whole.gradients(params, **arrays)
+    monkeypatch.setattr("cnnframe._work.CACHE", 1)
+    monkeypatch.setattr("cnnframe._work.divide", lambda *_: ((20, 13, 7),))
+    run = cf.Executor(graph, kernels=NUMPY, threads=1)
+    work = run.work(params, **arrays)
+    (programs,) = work._programs
+    assert [program.plan.batch for program in programs] == [20, 13, 7]
+    assert programs[0].bytes >= 2 * params.vector.nbytes and programs[1].bytes == programs[2].bytes == 0
+    assert work.bytes == programs[0].bytes + work._sums[0].nbytes
+    found = run.gradients(params, **arrays)
+    assert np.allclose(found.parameters.vector, wanted.parameters.vector, rtol=1e-10, atol=1e-12) and np.isclose(found.loss, wanted.loss)
 
 
 def test_layouts_come_back_as_they_went():

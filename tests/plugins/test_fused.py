@@ -182,6 +182,20 @@ def test_vectors_across_maps_compute_what_the_chain_computes(name):
     compare(case, fused(case, x, params, dy), expected)
 
 
+@pytest.mark.parametrize(("before", "after"), [(0, 1), (2, 0), (1, 3), (0, 0)])
+def test_maps_move_between_borders_without_another_layout(before, after):
+    from cnnframe_plugins.fused._kernel import Side
+
+    array = np.random.default_rng(0).normal(size=(3, 8, 2, 5)).astype(np.float32)
+    source, target = Side(Layout("maps", 4, before)), Side(Layout("maps", 4, after))
+    flat, moved, wanted = (np.full(side.shape(array.shape), np.nan, np.float32) for side in (source, target, target))
+    source.pack(array, flat)
+    target.pack(array, wanted)
+    assert source.reaches(target) and not source.reaches(cnnframe.PLAIN) and not source.reaches(Side(Layout("maps", 8, after)))
+    source.rearranging(flat, moved, target, array.shape)()
+    assert np.array_equal(moved, wanted)
+
+
 def test_a_border_is_written_and_none_is_read():
     case = WIDE["padded, relu, max"]
     x, params, _ = drawn(case)

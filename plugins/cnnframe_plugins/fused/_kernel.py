@@ -55,6 +55,16 @@ class Side(MemoryLayout):
         """Machine code, likewise."""
         return self.layout.bound("unpack", out, packed) if self.layout.kind == "lanes" else super().unpacking(packed, out)
 
+    def reaches(self, wanted: MemoryLayout) -> bool:
+        """Where as many maps lie side by side, between other borders."""
+        return isinstance(wanted, Side) and self.layout.kind == wanted.layout.kind == "maps" and self.layout.lanes == wanted.layout.lanes
+
+    def rearranging(self, packed: Array, out: Array, wanted: MemoryLayout, plain: tuple[int, ...]) -> Call:
+        """Copy the maps, with zeros around them."""
+        if not isinstance(wanted, Side):
+            raise TypeError(wanted)
+        return self.layout.moved(packed, wanted.layout, out, plain)
+
 
 class FusedKernel(Kernel):
     """Machine code for [flatten], a convolution or dense layer, [activation], [pooling, [activation]]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -67,6 +67,20 @@ class Layout:
         batch = len(array)
         table = np.array([address(array), address(flat), batch, array.size // max(batch, 1), int(gradient)], np.int64)
         return Run(((_kernels(array.dtype.name, self.lanes)[name], address(table), -(-batch // self.lanes)),), (table, array, flat))
+
+    def moved(self, flat: Any, other: Layout, to: Any, shape: tuple[int, ...]) -> Callable[[], None]:
+        """Return what copies maps of that shape to where they lie between other borders, of zeros."""
+        source, target, b = self._inner(flat, shape), other._inner(to, shape), other.border
+        n, maps, height, width = shape
+        whole = to[: other.size(shape)].reshape(n, maps // other.lanes, height + 2 * b, width + 2 * b, other.lanes)
+        edges = [whole[:, :, :b], whole[:, :, b + height :], whole[:, :, :, :b], whole[:, :, :, b + width :]] if b else []
+
+        def move() -> None:
+            for edge in edges:
+                edge.fill(0)
+            np.copyto(target, source)
+
+        return move
 
     def prepare(self, dtype: str) -> None:
         """Compile what packs and unpacks, or fetch it, if it is compiled."""
