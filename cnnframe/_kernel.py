@@ -133,6 +133,10 @@ class Kernel(abc.ABC):
         """Do what takes long, such as compiling, perhaps on a thread of its own; return why it cannot serve after all, empty if it can."""
         return ""
 
+    def kept(self) -> frozenset[str]:
+        """What of "inputs" and "outputs" its backward reads at these shapes: `keeps`, unless overridden; asked when it is ready."""
+        return self.keeps
+
     def buffers(self) -> Mapping[str, Buffer]:
         """The memory that it needs besides the arrays of the chain; none, unless overridden."""
         return {}

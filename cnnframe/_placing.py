@@ -78,7 +78,8 @@ class Placing:
 
     def _forward(self, number: int, stage: Stage) -> None:
         now, kernel = number + 1, stage.kernel
-        later = {what: (self.back(number),) if stage.chain.learns and what in kernel.keeps else () for what in ("inputs", "outputs")}
+        kept = kernel.kept() if stage.chain.learns else ()
+        later = {what: (self.back(number),) if what in kept else () for what in ("inputs", "outputs")}
         for name, source in stage.steps[0].sources:
             layout = wanted_layout(stage, name)
             self._hold(source, self.lies[source], now)

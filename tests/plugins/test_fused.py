@@ -68,6 +68,9 @@ FEW = {
     "subsample tanh": Case((Conv(4, 3, groups=2), TANH, Subsample(2), TANH), (1, 2, 6, 12), exact=False),
     "no pooling, dilated": Case((Conv(2, 2, dilation=2), LeakyReLU(0.5)), (3, 1, 5, 13)),
     "dense softplus": Case((Dense(5), Softplus()), (3, 19), exact=False),
+    "many maps of a picture": Case((Conv(37, 3),), (2, 3, 7, 21), dx=False),
+    "softplus of a picture": Case((Conv(9, (2, 4), groups=3, padding=1), Softplus()), (2, 3, 5, 18), exact=False, dx=False),
+    "max pool of a picture": Case((Conv(11, 5), ReLU(), MaxPool(2, 2)), (1, 2, 9, 23), dx=False),
     "kernel as large as the map": Case((Conv(9, (3, 2)), ReLU()), (1, 3, 3, 2)),
 }
 # Twice a vector's lanes, so that vectors go in pairs; a few input maps lie side by side as they are.

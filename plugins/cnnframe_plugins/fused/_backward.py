@@ -24,7 +24,7 @@ def backward_source(s: Loops) -> str:
         if s.copies:
             zero(t, "X", linear.maps_in * s.x_map, s.lanes)
         if s.dx or s.mode == "rows":
-            zero(t, "D", linear.maps * s.d_map, s.lanes)
+            zero(t, "D", (s.kernel_tile()[0] if s.near else linear.maps) * s.d_map, s.lanes)
         zero(t, "DK", linear.weights * s.lanes, s.lanes)
         zero(t, "DB", 3 * linear.maps * s.lanes, s.lanes)
         with t.block("for n in range(first, last):"):
@@ -53,7 +53,7 @@ def _parameters(t: Text, s: Loops) -> None:
     linear = s.linear
     groups = 1 if linear.links else linear.maps_in // linear.fan
     each = linear.maps // groups
-    maps, rows, width = _kernel_tile(s, 1 if linear.links else each)
+    maps, rows, width = s.kernel_tile()
     with t.repeat("g", groups):
         for start, some, count in cut(each, maps):
             with t.repeat("m", count, start, some):
@@ -61,25 +61,6 @@ def _parameters(t: Text, s: Loops) -> None:
                 with t.block(f"for c in range(co, co + {some}):"):
                     sensitivities(t, s)
                 _kernels(t, s, some, rows, width)
-
-
-def _kernel_tile(s: Loops, maps: int) -> tuple[int, int, int]:
-    """Output maps, kernel rows and kernel columns whose sums are in registers, at least loads, with 8 sums in flight."""
-    kh, kw = s.linear.size
-    best, least = (1, 1, 1), 1e9
-    for width in sorted({kw, -(-kw // 2), -(-kw // 3), min(kw, s.registers - 3)}):
-        for rows in range(1, kh + 1):
-            for some in range(1, maps + 1):
-                if some * rows * width + some + 1 > s.registers:
-                    continue
-                cost = 0.0
-                for _, c, n in cut(maps, some):
-                    for _, r, k in cut(kh, rows):
-                        for _, w, q in cut(kw, width):
-                            cost += n * k * q * max(c * r * w, c + r * w, 8)
-                if cost < least:
-                    best, least = (some, rows, width), cost
-    return best
 
 
 def sensitivities(t: Text, s: Loops) -> None:
@@ -98,7 +79,10 @@ def sensitivities(t: Text, s: Loops) -> None:
                     value = "u"
                     if s.first is not None and not s.first.identity:
                         value = _slope(t, s, "u", f"load({source}, base)", f"base - {offset} + {s.parts.get('x', 0)}")
-                    t(f"store(D, c * {s.d_map} + oh * {s.d_row} + {s.d_start} + v * {s.lanes * s.spread}, {value})", f"gb = add(gb, {value})")
+                    t(
+                        f"store(D, {'(c - co)' if s.near else 'c'} * {s.d_map} + oh * {s.d_row} + {s.d_start} + v * {s.lanes * s.spread}, {value})",
+                        f"gb = add(gb, {value})",
+                    )
     else:
         with t.repeat("r", pool.rows):
             pieces = [(0, pool.columns, s.lanes)] if s.mode != "rows" else columns(pool.columns, s.lanes)
@@ -166,7 +150,10 @@ def _spread_out(t: Text, s: Loops, pool: Pool, *, read: bool) -> None:
             t(f"e = {parts[b]}")
             value = "e" if flat else _slope(t, s, "e", known, f"{s.parts.get('x', 0)} + base + {a * s.y_row + b * s.lanes}")
             column = f"(v * {width} + {b}) * {s.lanes * s.spread}"
-            t(f"store(D, c * {s.d_map} + (r * {height} + {a}) * {s.d_row} + {s.d_start} + {column}, {value})", f"gb = add(gb, {value})")
+            t(
+                f"store(D, {'(c - co)' if s.near else 'c'} * {s.d_map} + (r * {height} + {a}) * {s.d_row} + {s.d_start} + {column}, {value})",
+                f"gb = add(gb, {value})",
+            )
 
 
 def _kernels(t: Text, s: Loops, maps: int, rows: int, width: int) -> None:
@@ -199,7 +186,7 @@ def _kernel_sums(t: Text, s: Loops, maps: int, high: int, wide: int) -> None:
     place = {(j, r, q): (j * linear.fan * area + sign * (r * kw + q)) * s.lanes for j, r, q in every}
     t(*(f"a{j}_{r}_{q} = load(zp, {place[j, r, q]})" for j, r, q in every))
     with t.repeat("oh", linear.rows):
-        t(f"o = co * {s.d_map} + oh * {s.d_row} + {s.left * s.step}")
+        t(f"o = {'0' if s.near else f'co * {s.d_map}'} + oh * {s.d_row} + {s.left * s.step}")
         t(f"p = ci * {s.x_map} + (oh * {linear.stride[0]} + kh * {linear.dilation[0]}) * {s.x_row} + kw * {linear.dilation[1] * s.step}")
         with t.repeat("v", s.vectors):
             t(f"dp = shift(D, o + v * {s.lanes * s.spread})", f"xp = shift(X, p + v * {s.lanes * linear.stride[1]})")

@@ -81,6 +81,11 @@ class Products:
         return self.first is not None and "x" in self.first.reads
 
     @property
+    def reads_output(self) -> bool:
+        """Whether `backward` reads the output."""
+        return self.first is not None and "y" in self.first.reads
+
+    @property
     def parts(self) -> dict[str, int]:
         """The size of a block of `saved`."""
         return {"end": (self.linear.maps * self.lanes if self.mode == "lanes" else self.units) if self.keeps_x else 0}

@@ -16,6 +16,8 @@ def forward_source(s: Loops) -> str:
             t(f"beta = pointer(table, {at('beta')})", f"moved = pointer(table, {at('shift')})")
         if linear.links:
             t(f"links = number(table, {at('links')})")
+        if s.passes:
+            t(f"rows = shift(pointer(table, {at('scratch')}), {s.scratch['y']})")
         if s.copies:
             t(f"X = shift(pointer(table, {at('scratch')}), {s.scratch['x']})")
             zero(t, "X", linear.maps_in * s.x_map, s.lanes)
@@ -88,10 +90,10 @@ def _tile(t: Text, s: Loops, w: int, maps: int) -> None:
                 t(f"xq = shift(xp, kw * {linear.dilation[1] * s.step})", f"kq = shift(kp, {f'{kw - 1} - kw' if linear.flipped else 'kw'})")
                 t(*(f"vx{i} = load(xq, {i * s.lanes * linear.stride[1]})" for i in range(w)))
                 t(*(f"a{i}_{j} = madd(a{i}_{j}, vx{i}, kq, {j * linear.fan * area})" for i, j in every))
-    kept = "kept" if s.keeps_y else "y"
+    kept = "kept" if s.keeps_y else "rows" if s.passes else "y"
     offset = s.parts.get("y", 0)
     for i, j in every:
-        place = f"{offset} + (co + {j}) * {s.y_map} + oh * {s.y_row} + (v + {i}) * {s.lanes}"
+        place = f"(co + {j}) * {s.y_row} + (v + {i}) * {s.lanes}" if s.passes else f"{offset} + (co + {j}) * {s.y_map} + oh * {s.y_row} + (v + {i}) * {s.lanes}"
         if s.keeps_x:
             t(f"store(kept, {s.parts['x']} + (co + {j}) * {s.y_map} + oh * {s.y_row} + (v + {i}) * {s.lanes}, a{i}_{j})")
         t(f"store({kept}, {place}, {f'first_activation(a{i}_{j})' if s.first and not s.first.identity else f'a{i}_{j}'})")
@@ -101,10 +103,11 @@ def _copy_out(t: Text, s: Loops, maps: int) -> None:
     """Rows of the output as they lie in memory, without the last vector's spare lanes."""
     total = s.linear.columns
     with t.block(f"for c in range(co, co + {maps}):"):
-        t(f"p = c * {s.y_map} + oh * {s.y_row}", f"q = (c * {s.linear.rows} + oh) * {total}")
+        t(f"p = c * {s.y_row}" if s.passes else f"p = c * {s.y_map} + oh * {s.y_row}", f"q = (c * {s.linear.rows} + oh) * {total}")
         for start, count, lanes in columns(total, s.lanes):
             with t.repeat("e", count, start * s.lanes, s.lanes):
-                t(f"store_part(y, q + e, load(kept, p + e), {lanes})" if lanes < s.lanes else "store(y, q + e, load(kept, p + e))")
+                row = f"load({'rows' if s.passes else 'kept'}, p + e)"
+                t(f"store_part(y, q + e, {row}, {lanes})" if lanes < s.lanes else f"store(y, q + e, {row})")
 
 
 def taps(t: Text, s: Loops, base: str) -> list[str]:

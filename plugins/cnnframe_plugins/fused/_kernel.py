@@ -130,6 +130,10 @@ class FusedKernel(Kernel):
         """The code."""
         return compile_stage(_stage(self.chain))
 
+    def kept(self) -> frozenset[str]:
+        """The input, and the output where a derivative is said by it."""
+        return frozenset({"inputs", "outputs"} if self.compiled.loops.reads_output else {"inputs"})
+
     def buffers(self) -> Mapping[str, Buffer]:
         """What the code asks for."""
         return {"saved": Buffer((self.compiled.saved,), self.chain.dtype, kept=True), "scratch": Buffer((self.compiled.scratch,), self.chain.dtype)}

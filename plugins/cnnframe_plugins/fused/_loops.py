@@ -191,8 +191,43 @@ class Loops:
 
     @property
     def keeps_y(self) -> bool:
-        """Whether the first activation's output lies in `saved`: always in rows, else if a pooling hides it."""
-        return self.chain.pool is not None or self.mode == "rows"
+        """Whether the first activation's output lies in `saved`: if a pooling hides it, or in rows if it is read again, as whole vectors."""
+        return self.chain.pool is not None or (self.mode == "rows" and self.first is not None and "y" in self.first.reads)
+
+    @property
+    def passes(self) -> bool:
+        """Whether a row of the output is in scratch until it is copied: in rows, if it is not in `saved`."""
+        return self.mode == "rows" and not self.keeps_y
+
+    @property
+    def reads_output(self) -> bool:
+        """Whether `backward` reads the output itself."""
+        last = self.first if self.chain.pool is None else self.second
+        return last is not None and "y" in last.reads
+
+    @property
+    def near(self) -> bool:
+        """Whether sensitivities are needed of some maps at a time, those of a tile."""
+        return not self.dx and self.mode != "maps"
+
+    def kernel_tile(self) -> tuple[int, int, int]:
+        """Output maps, kernel rows and kernel columns whose sums are in registers, at least loads, with 8 sums in flight."""
+        kh, kw = self.linear.size
+        maps = 1 if self.linear.links else self.linear.maps * self.linear.fan // self.linear.maps_in
+        best, least = (1, 1, 1), 1e9
+        for width in sorted({kw, -(-kw // 2), -(-kw // 3), min(kw, self.registers - 3)}):
+            for rows in range(1, kh + 1):
+                for some in range(1, maps + 1):
+                    if some * rows * width + some + 1 > self.registers:
+                        continue
+                    cost = 0.0
+                    for _, c, n in cut(maps, some):
+                        for _, r, k in cut(kh, rows):
+                            for _, w, q in cut(kw, width):
+                                cost += n * k * q * max(c * r * w, c + r * w, 8)
+                    if cost < least:
+                        best, least = (some, rows, width), cost
+        return best
 
     @property
     def keeps_x(self) -> bool:
@@ -219,10 +254,11 @@ class Loops:
         """Where in the scratch of a thread its parts begin, and at "end" its size."""
         sizes = {
             "x": self.linear.maps_in * self.x_map if self.copies else 0,
-            "d": self.slices * self.d_map,
+            "d": (self.kernel_tile()[0] if self.near else self.slices) * self.d_map,
             "dk": self.linear.weights * (1 if self.mode == "maps" else self.lanes),
             "db": 3 * self.slices * self.lanes,
             "k": self.linear.weights if self.mode == "maps" else 0,
+            "y": self.slices * self.y_row if self.passes else 0,
         }
         found, total = {}, 0
         for name, size in sizes.items():
