@@ -23,8 +23,8 @@ class Request:
     name: str
     shape: Shape
     dtype: np.dtype[Any]
-    first: int
-    last: int
+    first: float
+    last: float
 
     @property
     def bytes(self) -> int:

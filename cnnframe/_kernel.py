@@ -83,6 +83,8 @@ class Kernel(abc.ABC):
         keeps: what of "inputs" and "outputs" its backward reads, so that they must last until then; parameters last anyway.
         tiles: whether it goes through a batch piece by piece itself, so that large ones leave no cache.
         compiles: whether code is made for every new shape, so that trying many shapes takes long.
+        lent: whether it looks up an array in `Arrays.given` whenever it is called, so that it may be another one each time.
+        writes_last: whether its backward has read all arrays of the plan before it writes a gradient.
         products: whether it may call NumPy's products of matrices, whose own threads are then held back.
     """
 
@@ -92,6 +94,8 @@ class Kernel(abc.ABC):
     keeps: ClassVar[frozenset[str]] = frozenset({"inputs", "outputs"})
     tiles: ClassVar[bool] = False
     compiles: ClassVar[bool] = False
+    lent: ClassVar[bool] = False
+    writes_last: ClassVar[bool] = False
     products: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
@@ -151,6 +155,8 @@ class Reference(Kernel):
 
     name = "reference"
     rank = 0
+    lent = True
+    writes_last = True
 
     @classmethod
     def matches(cls, ops: Sequence[Op]) -> int:  # noqa: ARG003 # it is for every operation
@@ -159,13 +165,12 @@ class Reference(Kernel):
 
     def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
         """Call the operation's methods and copy what they return."""
-        op, given, wanted = self.chain.ops[0], dict(arrays.given[0]), self.chain.wanted[0]
+        op, given, wanted = self.chain.ops[0], arrays.given[0], self.chain.wanted[0]
         shapes = {name: self.chain.given[0][name] for name in op.declaration.differentiable}
-        views = {name: _read_only(array) for name, array in given.items()}
         saved: list[Any] = [None]
 
         def forward() -> None:
-            outputs, saved[0] = _call.forward(op, views)
+            outputs, saved[0] = _call.forward(op, {name: _read_only(array) for name, array in given.items()})
             for name, into in arrays.outputs.items():
                 made = outputs[name]
                 if getattr(made, "dtype", None) != into.dtype or made.shape != into.shape:

@@ -38,6 +38,7 @@ class Placing:
         lies: the layout in which each graph array lies.
         routes: for each stage, by number, where the gradient of each wanted input goes.
         silent: cotangents that nothing is written to, so that they are 0, by stage.
+        lent: graph inputs that have no place, since whoever reads them takes them as they are given.
         arena: the places.
         between: bytes of the largest array on its way from one layout to another by the plain one.
     """
@@ -49,11 +50,14 @@ class Placing:
         self.routes: dict[int, dict[str, Route]] = {}
         self.silent: dict[int, list[str]] = {}
         self.between = 0
-        self._spans: dict[str, tuple[Shape, Any, int, int]] = {}
+        self._spans: dict[str, tuple[Shape, Any, float, float]] = {}
+        read = {name: [stage for stage in plan.stages for _, source in stage.steps[0].sources if source == name] for name in plan.inputs}
+        self.lent = {name for name in plan.inputs if name not in plan.targets and self.lies[name] == PLAIN and all(stage.kernel.lent for stage in read[name])}
         self._middle = len(plan.stages) + 1
         self._end = 2 * self._middle
         for name in plan.inputs:
-            self._hold(name, self.lies[name], 0)
+            if name not in self.lent:
+                self._hold(name, self.lies[name], 0)
         for number, stage in enumerate(plan.stages):
             self._forward(number, stage)
         if plan.backward:
@@ -68,19 +72,24 @@ class Placing:
         """The moment at which a stage runs backwards."""
         return self._end - 1 - number
 
-    def _need(self, name: str, shape: Shape, dtype: Any, *moments: int) -> None:
+    def _need(self, name: str, shape: Shape, dtype: Any, *moments: float) -> None:
         _, _, first, last = self._spans.get(name, (shape, dtype, moments[0], moments[0]))
         self._spans[name] = (shape, np.dtype(dtype), min(first, *moments), max(last, *moments))
 
-    def _hold(self, array: str, layout: MemoryLayout, *moments: int) -> None:
+    def _hold(self, array: str, layout: MemoryLayout, *moments: float) -> None:
         dtype = np.dtype(np.int64) if array in self.plan.indices else self.plan.dtype
         self._need(self.place(array, layout), layout.shape(self.plan.shapes[array]), dtype, *moments)
 
     def _forward(self, number: int, stage: Stage) -> None:
         now, kernel = number + 1, stage.kernel
         kept = kernel.kept() if stage.chain.learns else ()
-        later = {what: (self.back(number),) if what in kept else () for what in ("inputs", "outputs")}
+        # The gradient of its only input may lie where that was, if it is written when that has been read.
+        alone = kernel.writes_last and stage.chain.learns and len(self._flowing(stage)) == 1
+        moments = {"inputs": self.back(number) - (0.5 if alone else 0), "outputs": self.back(number)}
+        later = {what: (moment,) if what in kept else () for what, moment in moments.items()}
         for name, source in stage.steps[0].sources:
+            if source in self.lent:
+                continue
             layout = wanted_layout(stage, name)
             self._hold(source, self.lies[source], now)
             self._hold(source, layout, now, *later["inputs"])
@@ -93,6 +102,10 @@ class Placing:
         for name, buffer in kernel.buffers().items():
             if buffer.kept:
                 self._need(own(stage, name), buffer.shape, buffer.dtype, now, *((self.back(number),) if stage.chain.learns else ()))
+
+    def _flowing(self, stage: Stage) -> list[str]:
+        """The inputs whose gradients are wanted."""
+        return [name for name, _ in stage.steps[0].sources if name in stage.chain.wanted[0]]
 
     def _backward(self) -> None:
         arrived = set(self.plan.losses)

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +52,7 @@ class Program:
         self._arrays = self._placing.arena.allocate(block)
         self._seeds = [self._arrays[cotangent(name)] for name in plan.losses] if plan.backward else []
         self._converted: set[str] = set()
+        self._lent: list[tuple[dict[str, Array], str, str]] = []
         self._forward: list[Call] = []
         back: list[list[Call]] = []
         for number, stage in enumerate(plan.stages):
@@ -64,7 +66,15 @@ class Program:
         """Take over parameters and inputs."""
         self.parameters[...] = parameters
         for name in self.plan.inputs:
-            self._placing.lies[name].pack(inputs[name], self._arrays[name])
+            if name not in self._placing.lent:
+                self._placing.lies[name].pack(inputs[name], self._arrays[name])
+        for given, name, source in self._lent:
+            given[name] = np.asarray(inputs[source], self._type(source), order="C")
+
+    def give_back(self) -> None:
+        """Forget the inputs, after a run."""
+        for given, name, source in self._lent:
+            given[name] = np.empty(0, self._type(source))
 
     def forward(self) -> None:
         """Compute the arrays that were asked for."""
@@ -95,11 +105,17 @@ class Program:
         """The value of each loss."""
         return [float(self._arrays[name]) for name in self.plan.losses]
 
+    def _type(self, source: str) -> np.dtype[Any]:
+        return np.dtype(np.int64) if source in self.plan.indices else self.plan.dtype
+
     def _bind(self, number: int, stage: Stage) -> tuple[list[Call], list[Call]]:
         """The calls of a stage, forward and back."""
         before: list[Call] = []
         given = [{name: self._views[array] for name, array in step.parameters} for step in stage.steps]
         for name, source in stage.steps[0].sources:
+            if source in self._placing.lent:
+                self._lent.append((given[0], name, source))
+                continue
             layout, stored = wanted_layout(stage, name), self._placing.lies[source]
             place = self._placing.place(source, layout)
             if place != source and place not in self._converted:

@@ -87,6 +87,7 @@ class Bound:
             {name: np.empty((taken if self._packed(number, name) else PLAIN).shape(chain.given[number][name]), chain.dtype) for name in sorted(wanted)}
             for number, wanted in enumerate(chain.wanted)
         ]
+        self._kept = made.kept()
         asked = made.buffers()
         buffers = {name: np.empty(buffer.shape, buffer.dtype) for name, buffer in asked.items()}
         self._scratch = [buffers[name] for name, buffer in asked.items() if not buffer.kept]
@@ -116,7 +117,7 @@ class Bound:
         outputs = {name: np.empty(shape, self.chain.dtype) for name, shape in self.chain.outputs.items()}
         for name, array in outputs.items():
             self._lies[1].unpack(self._made[name], array)
-        if "outputs" not in self.kernel.keeps:
+        if "outputs" not in self._kept:
             for array in self._made.values():
                 _spoil(array)
         return outputs
@@ -128,13 +129,13 @@ class Bound:
         # Another stage may have used the scratch in between.
         for array in (*self._scratch, *(array for own in self._gradients for array in own.values())):
             _spoil(array)
-        if "inputs" not in self.kernel.keeps:
+        if "inputs" not in self._kept:
             for name in self._first:
                 _spoil(self._held[0][name])
         call = self._calls[1]
         if call is not None:
             call()
-        if "inputs" not in self.kernel.keeps:
+        if "inputs" not in self._kept:
             self._give()
         self._unchanged()
         for name, array in self._cotangents.items():

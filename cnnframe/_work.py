@@ -139,6 +139,7 @@ class Work:
                 for name in plan.targets:
                     if one or name in plan.batched:
                         program.value(name, found[name] if one else found[name][span])
+                program.give_back()
             return losses
 
         parts = [losses for worker in self._each(run) for losses in worker]
@@ -163,6 +164,7 @@ class Work:
                 losses += program.losses()
                 for name, array in found.items():
                     program.input_gradient(name, array if one else array[span])
+                program.give_back()
                 if len(mine) > 1:
                     np.copyto(total, program.gradient) if not number else np.add(total, program.gradient, out=total)
             return losses

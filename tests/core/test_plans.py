@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import weakref
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from types import SimpleNamespace
@@ -318,6 +319,36 @@ def test_parts_of_different_sizes_share_the_memory_of_their_thread(monkeypatch):
     assert work.bytes == programs[0].bytes + work._sums[0].nbytes
     found = run.gradients(params, **arrays)
     assert np.allclose(found.parameters.vector, wanted.parameters.vector, rtol=1e-10, atol=1e-12) and np.isclose(found.loss, wanted.loss)
+
+
+def test_what_operations_read_themselves_is_lent_to_them_for_a_run():
+    graph = NETS["subsampling"]
+    params, arrays = question(graph)
+    run = cf.Executor(graph, kernels=())
+    ((program,),) = run.work(params, **arrays)._programs
+    assert program._placing.lent == set(arrays)
+    wanted = run.gradients(params, wanted_inputs=["x"], **arrays)
+    for array in arrays.values():
+        array.flags.writeable = False
+    odd = {name: np.stack([array, array], axis=-1)[..., 0] for name, array in arrays.items()}
+    assert not odd["x"].flags.c_contiguous
+    found = run.gradients(params, wanted_inputs=["x"], **odd)
+    assert np.array_equal(found.parameters.vector, wanted.parameters.vector) and np.array_equal(found.inputs["x"], wanted.inputs["x"])
+    there = weakref.ref(odd["x"])
+    del odd
+    assert there() is None
+
+
+def test_a_gradient_may_lie_where_the_only_input_was():
+    graph = cf.Graph.chain(make("dense", units=4), inputs="n 5", loss=make("squared_error"))
+    params, arrays = question(graph, 7)
+    run = cf.Executor(graph, kernels=[OPS["numpy_dense"]])
+    ((program,),) = run.work(params, **arrays)._programs
+    offsets = program._placing.arena.offsets
+    assert offsets["d dense1"] == offsets["dense1"]
+    x, t = arrays["x"], arrays["t"]
+    found = run.gradients(params, **arrays).parameters["dense1.b"]
+    assert np.allclose(found, (x @ params["dense1.W"].T + params["dense1.b"] - t).sum(axis=0), rtol=1e-12, atol=1e-13)
 
 
 def test_layouts_come_back_as_they_went():

@@ -25,6 +25,7 @@ def network(*layers, inputs):
 NETS = {
     "samples side by side": (network(make("conv", maps=2, size=3), TANH, make("subsample", size=2), TANH, inputs="n 1 8 8"), 11),
     "few samples": (network(make("conv", maps=2, size=3), TANH, make("subsample", size=2), TANH, inputs="n 1 8 8"), 1),
+    "a picture, many maps": (network(make("conv", maps=32, size=3), make("conv", maps=32, size=3), make("relu"), inputs="n 1 7 9"), 1),
     "maps side by side, with borders": (
         network(make("conv", maps=32, size=3, padding=1), make("relu"), make("conv", maps=32, size=3, padding=1), make("relu"), inputs="n 8 6 8"),
         2,
