@@ -66,8 +66,8 @@ def make(job, batch, x, target, parameters, *, contestant, threads, dtype=np.flo
     params = cf.Parameters.initialise(graph, dtype=dtype)
     params = params.with_vector(np.concatenate([array.ravel() for array in parameters]).astype(dtype))
     rule = OPS.make("sgd")
-    t = np.eye(10, dtype=dtype)[target] if job.loss == "squared" else target if job.loss == "entropy" else target.astype(dtype)
-    given = {"x": x.astype(dtype), "t": t}
+    t = np.eye(10, dtype=dtype)[target] if job.loss == "squared" else target if job.loss == "entropy" else target.astype(dtype, copy=False)
+    given = {"x": x.astype(dtype, copy=False), "t": t}
     wanted = ("x",) if job.dx else ()
     state = {"params": params, "memory": rule.init(params), "out": None, "before": None}
 
