@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -64,6 +65,7 @@ class Arrays:
         cotangents: their cotangents by name; empty where no gradient is asked for.
         gradients: for each operation the wanted gradients by name, to be overwritten.
         buffers: what the kernel asked for, by name.
+        lent: arguments that are other arrays in every run; `bind` puts there what is called with each before a run.
     """
 
     given: tuple[Mapping[str, Array], ...]
@@ -71,6 +73,7 @@ class Arrays:
     cotangents: Mapping[str, Array]
     gradients: tuple[Mapping[str, Array], ...]
     buffers: Mapping[str, Array]
+    lent: dict[str, Callable[[Array], None]] = field(default_factory=dict)
 
 
 class Kernel(abc.ABC):
@@ -83,7 +86,6 @@ class Kernel(abc.ABC):
         keeps: what of "inputs" and "outputs" its backward reads, so that they must last until then; parameters last anyway.
         tiles: whether it goes through a batch piece by piece itself, so that large ones leave no cache.
         compiles: whether code is made for every new shape, so that trying many shapes takes long.
-        lent: whether it looks up an array in `Arrays.given` whenever it is called, so that it may be another one each time.
         writes_last: whether its backward has read all arrays of the plan before it writes a gradient.
         products: whether it may call NumPy's products of matrices, whose own threads are then held back.
     """
@@ -94,7 +96,6 @@ class Kernel(abc.ABC):
     keeps: ClassVar[frozenset[str]] = frozenset({"inputs", "outputs"})
     tiles: ClassVar[bool] = False
     compiles: ClassVar[bool] = False
-    lent: ClassVar[bool] = False
     writes_last: ClassVar[bool] = False
     products: ClassVar[bool] = True
 
@@ -137,6 +138,10 @@ class Kernel(abc.ABC):
         """Do what takes long, such as compiling, perhaps on a thread of its own; return why it cannot serve after all, empty if it can."""
         return ""
 
+    def lends(self, name: str) -> bool:  # noqa: ARG002 # overriding methods use it
+        """Whether an argument of the first operation, in the plain layout, may be another array in every run."""
+        return False
+
     def kept(self) -> frozenset[str]:
         """What of "inputs" and "outputs" its backward reads at these shapes: `keeps`, unless overridden; asked when it is ready."""
         return self.keeps
@@ -155,7 +160,6 @@ class Reference(Kernel):
 
     name = "reference"
     rank = 0
-    lent = True
     writes_last = True
 
     @classmethod
@@ -163,9 +167,14 @@ class Reference(Kernel):
         """One operation, whichever it is."""
         return 1
 
+    def lends(self, name: str) -> bool:  # noqa: ARG002 # it is for every one
+        """It looks them up whenever it is called."""
+        return True
+
     def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
         """Call the operation's methods and copy what they return."""
-        op, given, wanted = self.chain.ops[0], arrays.given[0], self.chain.wanted[0]
+        op, given, wanted = self.chain.ops[0], dict(arrays.given[0]), self.chain.wanted[0]
+        arrays.lent.update((name, partial(given.__setitem__, name)) for name in arrays.lent)
         shapes = {name: self.chain.given[0][name] for name in op.declaration.differentiable}
         saved: list[Any] = [None]
 

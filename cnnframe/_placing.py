@@ -51,8 +51,9 @@ class Placing:
         self.silent: dict[int, list[str]] = {}
         self.between = 0
         self._spans: dict[str, tuple[Shape, Any, float, float]] = {}
-        read = {name: [stage for stage in plan.stages for _, source in stage.steps[0].sources if source == name] for name in plan.inputs}
-        self.lent = {name for name in plan.inputs if name not in plan.targets and self.lies[name] == PLAIN and all(stage.kernel.lent for stage in read[name])}
+        read = {name: [(stage, arg) for stage in plan.stages for arg, source in stage.steps[0].sources if source == name] for name in plan.inputs}
+        free = [name for name in plan.inputs if name not in plan.targets and self.lies[name] == PLAIN]
+        self.lent = {name for name in free if all(stage.kernel.lends(arg) for stage, arg in read[name])}
         self._middle = len(plan.stages) + 1
         self._end = 2 * self._middle
         for name in plan.inputs:

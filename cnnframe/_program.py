@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -52,7 +52,7 @@ class Program:
         self._arrays = self._placing.arena.allocate(block)
         self._seeds = [self._arrays[cotangent(name)] for name in plan.losses] if plan.backward else []
         self._converted: set[str] = set()
-        self._lent: list[tuple[dict[str, Array], str, str]] = []
+        self._lent: list[tuple[Callable[[Array], None], str]] = []
         self._forward: list[Call] = []
         back: list[list[Call]] = []
         for number, stage in enumerate(plan.stages):
@@ -68,13 +68,13 @@ class Program:
         for name in self.plan.inputs:
             if name not in self._placing.lent:
                 self._placing.lies[name].pack(inputs[name], self._arrays[name])
-        for given, name, source in self._lent:
-            given[name] = np.asarray(inputs[source], self._type(source), order="C")
+        for take, name in self._lent:
+            take(np.asarray(inputs[name], self._type(name), order="C"))
 
     def give_back(self) -> None:
         """Forget the inputs, after a run."""
-        for given, name, source in self._lent:
-            given[name] = np.empty(0, self._type(source))
+        for take, name in self._lent:
+            take(np.empty(0, self._type(name)))
 
     def forward(self) -> None:
         """Compute the arrays that were asked for."""
@@ -112,9 +112,10 @@ class Program:
         """The calls of a stage, forward and back."""
         before: list[Call] = []
         given = [{name: self._views[array] for name, array in step.parameters} for step in stage.steps]
+        lent: dict[str, str] = {}
         for name, source in stage.steps[0].sources:
             if source in self._placing.lent:
-                self._lent.append((given[0], name, source))
+                lent[name] = source
                 continue
             layout, stored = wanted_layout(stage, name), self._placing.lies[source]
             place = self._placing.place(source, layout)
@@ -138,8 +139,9 @@ class Program:
                         into[name] = np.empty_like(target) if array in self._cleared else target
                         if into[name] is not target:
                             after.append(partial(np.add, target, into[name], out=target))
-        arrays = Arrays(tuple(given), outputs, cotangents, tuple(gradients), self._buffers(stage))
+        arrays = Arrays(tuple(given), outputs, cotangents, tuple(gradients), self._buffers(stage), dict.fromkeys(lent, _nobody))
         forward, backward = stage.kernel.bind(arrays)
+        self._lent += [(arrays.lent[name], source) for name, source in lent.items()]
         silent = [partial(self._arrays[cotangent(array)].fill, 0) for array in self._placing.silent.get(number, ())]
         return [*before, forward], [*silent, backward, *after] if backward is not None else []
 
@@ -178,6 +180,10 @@ class Program:
                 found[name] = self._scratch[offset : offset + size].view(buffer.dtype).reshape(buffer.shape)
                 offset += _lines(buffer)
         return found
+
+
+def _nobody(array: Array) -> None:
+    """Take an array and do nothing: a kernel replaces it."""
 
 
 def _joined(calls: list[Call]) -> list[Call]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -51,6 +52,27 @@ def test_gradients_are_those_of_the_reference(name, monkeypatch):
     assert np.allclose(one.inputs["x"], other.inputs["x"], rtol=1e-9, atol=1e-11)
     again = fused.gradients(params, wanted_inputs=["x"], **arrays)
     assert np.array_equal(again.parameters.vector, one.parameters.vector)
+    # Where inputs are read as they are given, the next ones lie elsewhere, perhaps not in a row.
+    others = {key: np.stack([-array, array], axis=-1)[..., 0] for key, array in arrays.items()}
+    one, other = (run.gradients(params, wanted_inputs=["x"], **others) for run in (fused, plain))
+    assert np.allclose(one.parameters.vector, other.parameters.vector, rtol=1e-9, atol=1e-11)
+    assert np.allclose(one.inputs["x"], other.inputs["x"], rtol=1e-9, atol=1e-11)
+    third = fused.gradients(params, wanted_inputs=["x"], **arrays)
+    assert np.array_equal(third.parameters.vector, again.parameters.vector)
+
+
+@needs_numba
+def test_a_picture_is_read_where_it_is_given_and_forgotten():
+    graph, batch = NETS["a picture, many maps"]
+    params = cf.Parameters.initialise(graph, seed=1, dtype=np.float64)
+    run = cf.Executor(graph, wait=True)
+    x, t = (np.ones(graph.shapes(batch)[name]) for name in ("x", "t"))
+    ((program,),) = run.work(params, x=x, t=t)._programs
+    assert "x" in program._placing.lent
+    run.gradients(params, x=x, t=t)
+    there = weakref.ref(x)
+    del x
+    assert there() is None
 
 
 @needs_numba

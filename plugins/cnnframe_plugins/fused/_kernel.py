@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 from cnnframe import PLAIN, Activation, Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
 
@@ -15,6 +15,7 @@ from ..subsample import Subsample
 from ._compiler import KernelError, unavailable
 from ._geometry import Declined
 from ._layout import Layout
+from ._run import Run
 from ._stage import Compiled, Stage, compile_stage, compiled_before, layouts_of, why_not
 
 
@@ -130,6 +131,10 @@ class FusedKernel(Kernel):
         """The code."""
         return compile_stage(_stage(self.chain))
 
+    def lends(self, name: str) -> bool:
+        """The input, where it is read as it lies."""
+        return name == "x" and self.taken == PLAIN
+
     def kept(self) -> frozenset[str]:
         """The input, and the output where a derivative is said by it."""
         return frozenset({"inputs", "outputs"} if self.compiled.loops.reads_output else {"inputs"})
@@ -141,18 +146,29 @@ class FusedKernel(Kernel):
     def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
         """Settle the addresses."""
         (y,), saved, scratch = arrays.outputs.values(), arrays.buffers["saved"], arrays.buffers["scratch"]
-        x = arrays.given[0]["x"].reshape(-1)
+        lent = "x" in arrays.lent
+        x = None if lent else arrays.given[0]["x"].reshape(-1)
         parameters = self._parameters(arrays.given)
         forward = self.compiled.bind_forward(x, parameters, y.reshape(-1), saved, scratch)
+        if lent:
+            arrays.lent["x"] = forward.take
         if not self.chain.learns:
             return forward, None
         (dy,), dx = arrays.cotangents.values(), arrays.gradients[0].get("x")
         into = self._parameters(arrays.gradients)
         flat = None if dx is None else dx.reshape(-1)
-        return forward, self.compiled.bind_backward(dy.reshape(-1), x, y.reshape(-1), parameters, saved, flat, into, scratch)
+        backward = self.compiled.bind_backward(dy.reshape(-1), x, y.reshape(-1), parameters, saved, flat, into, scratch)
+        if lent:
+            arrays.lent["x"] = partial(_both, forward, backward)
+        return forward, backward
 
     def _parameters(self, held: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
         return {name: held[int(name.partition(".")[0])][name.partition(".")[2]].reshape(-1) for name in self.compiled.parameters}
+
+
+def _both(forward: Run, backward: Run, array: Array) -> None:
+    forward.take(array)
+    backward.take(array)
 
 
 def _by_expression(op: Op) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from ._compiler import Kernel, KernelError, build, fetch, results
+from ._loops import PLACES
 
 _SOURCE: Final = """
 
@@ -28,7 +29,7 @@ class Run:
         held: the arrays that must live as long.
     """
 
-    __slots__ = ("_arguments", "_call", "held", "kernels")
+    __slots__ = ("_arguments", "_call", "_taken", "held", "kernels")
 
     def __init__(self, kernels: tuple[tuple[Kernel, int, int], ...], held: tuple[Any, ...]) -> None:
         """Take kernels and arrays."""
@@ -45,6 +46,12 @@ class Run:
     def __call__(self) -> None:
         """Run them."""
         self._call(*self._arguments)
+
+    def take(self, x: Any) -> None:
+        """Read another contiguous array as the input, of the same size and element type; of a stage's run, or where it was joined to others."""
+        table, *_ = self.held
+        table[PLACES.index("x")] = address(x)
+        self._taken = x
 
     def then(self, other: Any) -> Run | None:
         """Return a run of these kernels and another's; None if it is no run, or code is missing."""

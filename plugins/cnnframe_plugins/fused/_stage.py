@@ -151,7 +151,7 @@ class Compiled:
         self.bind_backward(dy, x, y, params, saved, dx, dparams, scratch)()
 
     def bind_forward(self, x: Any, params: Mapping[str, Any], y: Any, saved: Any, scratch: Any) -> Run:
-        """Settle the buffers; the result runs `forward` on them as often as it is called."""
+        """Settle the buffers; the result runs `forward` on them as often as it is called. Without x, it has to `take` one first."""
         given = {"x": x, "y": y, "saved": saved, "scratch": scratch, **self._named(params, "")}
         return self._bound("forward", given)
 
@@ -159,10 +159,13 @@ class Compiled:
         """Settle the buffers; the result runs `backward` on them as often as it is called."""
         given = {"x": x, "y": y, "saved": saved, "dy": dy, "scratch": scratch, **self._named(params, ""), **self._named(dparams, "d")}
         if self.stage.dx:
+            if dx is None:
+                raise ValueError("a stage whose dx is wanted has to be given an array for it")
             given["dx"] = dx
         return self._bound("backward", given)
 
     def _bound(self, name: str, given: Mapping[str, Any]) -> Run:
+        given = {place: array for place, array in given.items() if array is not None}
         self._check(given)
         table = np.zeros(len(PLACES), np.int64)
         for place in PLACES:
