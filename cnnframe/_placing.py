@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from ._axes import Shape
 from ._memory import PLAIN, MemoryLayout
 from ._plan import Plan
 from ._stages import Stage
+
+LARGE: Final = 2**16
+"""Bytes from which an input is read where it is given; less is copied sooner than a kernel is told where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Placing:
         self.between = 0
         self._spans: dict[str, tuple[Shape, Any, float, float]] = {}
         read = {name: [(stage, arg) for stage in plan.stages for arg, source in stage.steps[0].sources if source == name] for name in plan.inputs}
-        free = [name for name in plan.inputs if name not in plan.targets and self.lies[name] == PLAIN]
+        large = [name for name in plan.inputs if math.prod(plan.shapes[name]) * plan.dtype.itemsize >= LARGE]
+        free = [name for name in large if name not in plan.targets and self.lies[name] == PLAIN]
         self.lent = {name for name in free if all(stage.kernel.lends(arg) for stage, arg in read[name])}
         self._middle = len(plan.stages) + 1
         self._end = 2 * self._middle

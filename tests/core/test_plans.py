@@ -321,7 +321,8 @@ def test_parts_of_different_sizes_share_the_memory_of_their_thread(monkeypatch):
     assert np.allclose(found.parameters.vector, wanted.parameters.vector, rtol=1e-10, atol=1e-12) and np.isclose(found.loss, wanted.loss)
 
 
-def test_what_operations_read_themselves_is_lent_to_them_for_a_run():
+def test_what_operations_read_themselves_is_lent_to_them_for_a_run(monkeypatch):
+    monkeypatch.setattr("cnnframe._placing.LARGE", 0)
     graph = NETS["subsampling"]
     params, arrays = question(graph)
     run = cf.Executor(graph, kernels=())

@@ -39,6 +39,7 @@ NETS = {
 def test_gradients_are_those_of_the_reference(name, monkeypatch):
     monkeypatch.setattr("cnnframe._work.PAYS", 1)
     monkeypatch.setattr("cnnframe._work.LEAST", 9)
+    monkeypatch.setattr("cnnframe._placing.LARGE", 0)
     graph, batch = NETS[name]
     params = cf.Parameters.initialise(graph, seed=1, dtype=np.float64)
     rng = np.random.default_rng(0)
@@ -62,7 +63,8 @@ def test_gradients_are_those_of_the_reference(name, monkeypatch):
 
 
 @needs_numba
-def test_a_picture_is_read_where_it_is_given_and_forgotten():
+def test_a_picture_is_read_where_it_is_given_and_forgotten(monkeypatch):
+    monkeypatch.setattr("cnnframe._placing.LARGE", 0)
     graph, batch = NETS["a picture, many maps"]
     params = cf.Parameters.initialise(graph, seed=1, dtype=np.float64)
     run = cf.Executor(graph, wait=True)
