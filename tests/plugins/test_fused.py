@@ -371,7 +371,7 @@ def test_a_step_into_memory_that_is_in_use_is_refused(monkeypatch):
     rule, params = SGD(), Parameters.initialise(graph)
     state = rule.init(params)
     other, memory = rule.step(params, params, state, 0.1)
-    for out, message in (((params, memory), "memory of their own"), ((other, state), "state of an earlier step"), (("x", memory), "not needed any more")):
+    for out, message in (((params, memory), "memory of its own"), ((other, state), "state of an earlier step"), (("x", memory), "not needed any more")):
         with pytest.raises(cnnframe.ShapeError, match=message):
             rule.step_into(out, params, params, state, 0.1)
 
