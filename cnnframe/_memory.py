@@ -96,11 +96,11 @@ class BatchLast(MemoryLayout):
 
     def pack(self, plain: Array, out: Array) -> None:
         """Copy with axis 0 moved to the end."""
-        np.copyto(out, np.moveaxis(plain, 0, -1) if plain.ndim else plain)
+        np.copyto(out, plain.transpose(*range(1, plain.ndim), 0) if plain.ndim else plain)
 
     def unpack(self, packed: Array, out: Array) -> None:
         """Copy with the last axis moved to the front."""
-        np.copyto(out, np.moveaxis(packed, -1, 0) if packed.ndim else packed)
+        np.copyto(out, packed.transpose(-1, *range(packed.ndim - 1)) if packed.ndim else packed)
 
 
 PLAIN: Final = Plain()

@@ -65,6 +65,13 @@ def test_verified_operations_exit_with_0_and_a_table():
     assert "2 verified;" in out
 
 
+def test_kernels_go_by_their_own_name_below_their_operation_alone():
+    _, out, _ = here("verify", "flatten@numpy_flatten", "identity", "identity@numpy_pointwise")
+    rows = out[: out.index("numbers:")].splitlines()[2:]
+    assert [row.split()[0] for row in rows] == ["flatten@", "numpy_flatten", "identity", "numpy_pointwise"]
+    assert [row.startswith("  ") for row in rows] == [False, True, False, True]
+
+
 def test_a_refuted_one_exits_with_1_and_shows_the_case(tmp_path):
     (tmp_path / "mine.py").write_text(WRONG)
     for run, name in ((cnnframe, "mine:Doubled"), (here, "mine.py:Doubled")):

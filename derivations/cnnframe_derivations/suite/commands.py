@@ -202,18 +202,22 @@ def _table(reports: Sequence[Report], *, wide: bool) -> Any:
     table.add_column("verdict", no_wrap=True)
     for kind in [e.kind for e in reports[0].evidence] if reports else ():
         table.add_column(HEADS.get(kind, kind) if wide else kind[:3], justify="right", vertical="bottom")
+    above = ""
     for report in reports:
         marks = [Text(_count(e) if wide else MARKS[e.state], COLOURS[e.state]) for e in report.evidence]
-        table.add_row(_called(report), Text(report.verdict, COLOURS[report.verdict]), *marks)
+        table.add_row(_called(report, above), Text(report.verdict, COLOURS[report.verdict]), *marks)
+        above = report.name
     return table
 
 
-def _called(report: Report) -> str:
-    """What is judged: an operation, a kernel of the operation above, or a chain with its kernel, in lines that are not too long."""
-    if PLUS not in report.name:
-        return report.name if report.kernel == "reference" else f"  {report.kernel}"
+def _called(report: Report, above: str) -> str:
+    """What is judged: an operation, a kernel by itself where its operation is the one above, else by its whole name, in lines that are not too long."""
+    if report.kernel == "reference":
+        return report.name
+    if report.name == above:
+        return f"  {report.kernel}"
     lines = [""]
-    for part in f"{report.name}{BETWEEN}{report.kernel}".replace(PLUS, f"{PLUS} ").split():
+    for part in f"{report.name}{BETWEEN}{report.kernel}".replace(PLUS, f"{PLUS} ").replace(BETWEEN, f"{BETWEEN} ").split():
         if len(lines[-1]) + len(part) > NARROW:
             lines.append("  ")
         lines[-1] += part
