@@ -16,6 +16,7 @@ BESIDE = ("_derive", "_evaluate", "_numbers", "_rounding")
 JUDGES = (
     "contract", "exact", "bounded", "symbolic", "proved", "exhaustive", "independent", "kinks", "extremes", "composed", "curvature", "canaries",
     "_oracle", "_bench", "_box", "_cases", "_values", "_calls", "_state", "_refusals", "_coverage", "_run", "_verdict", "_twin", "_curved", "_scalar", "_ring",
+    "_carried", "_joined", "_joined_cases", "_joined_oracle", "_chains", "_chain_bench",
 )  # fmt: skip
 MODULES = (*BESIDE, *(f"suite/{name}" for name in JUDGES))
 
