@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cnnframe as cf
-from cnnframe_derivations._rounding import Rounded
+from cnnframe_derivations._rounding import Rounded, Rounding
 from cnnframe_derivations.suite import Settings, _chains, _joined_cases
 from cnnframe_derivations.suite._carried import _BENDS, Carried
 from cnnframe_derivations.suite._chain_bench import ChainBench, replay_chain, verify_chain
@@ -124,6 +124,7 @@ def test_a_case_is_read_as_it_was_written():
     case = BENCHES[BENT].cases[3]
     again = ChainCase.read(BENT, case.replay)
     assert again.replay == case.replay and again.op.ops == case.op.ops and again.shapes == case.shapes
+    assert case.op.evaluation is again.op.evaluation is not BENCHES[BENT].cases[0].op.evaluation
     for text in ("{", "{}", case.replay.replace('"wanted": "', '"wanted": "no'), case.replay.replace(case.dtype, "int8")):
         with pytest.raises(cf.DataError, match="--case is not a case"):
             ChainCase.read(BENT, text)
@@ -155,6 +156,27 @@ def test_what_powers_and_products_make_of_errors_is_within_their_bounds(exponent
         assert np.all(np.abs((x + d) ** exponent - x**exponent) <= system.allowed * power.error)
         for other in (-2, 2):
             assert np.all(np.abs((x + d) * (-x + other * d) + x * x) <= system.allowed * product.error)
+
+
+def test_a_power_between_1_and_2_bends_most_near_0():
+    system = Carried("float32")
+    far = Rounded(np.array([1.0]), np.array([0.5 / system.allowed]))
+    assert 1.5**1.5 - 1 <= system.allowed * system.power(far, 1.5).error[0] < np.inf
+
+
+def test_sums_may_be_larger_by_what_is_carried():
+    system, plain = Carried("float32"), Rounding(24)
+    pieces = [(np.array([0, 0, 1]), Rounded(np.array([0.3, 0.7, 0.1]), np.array([5.0, 6.0, 7.0])))]
+    first, carried = plain.scatter((3,), pieces), system.scatter((3,), pieces)
+    assert carried.error == pytest.approx(first.error * (1 + np.array([2, 1, 0]) * system.allowed), rel=1e-12, abs=0)
+    assert np.all(carried.error[:2] > first.error[:2])
+
+
+@pytest.mark.parametrize("errors", [(0.0, 10.0), (10.0, 0.0)])
+def test_an_error_of_either_side_makes_a_comparison_ambiguous(errors):
+    system = Carried("float32")
+    system.compare("StrictLessThan", *(Rounded(np.array([value]), np.array([error])) for value, error in zip((1.0, 1.0 + 1e-6), errors, strict=True)))
+    assert system.ambiguous
 
 
 def test_comparisons_are_ambiguous_where_errors_reach_across_and_an_entry_is_equal_to_itself():
