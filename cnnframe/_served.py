@@ -38,8 +38,7 @@ def served(cls: type[Op], kernel: type[Kernel], given: MemoryLayout = PLAIN) -> 
             found: dict[str, Array] = cls.backward(self, dy, own)
             return found
         (gradients,) = run.backward({"y": dy} if self.single else dy)
-        own_gradients: dict[str, Array] = gradients
-        return own_gradients
+        return dict(gradients)
 
     names = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}@{kernel.name}", "forward": forward, "backward": backward}
     # Fields are the parent's; the decorator is what makes them those of this class.
@@ -74,17 +73,16 @@ class Bound:
         self.chain = chain
         self._lies = kernel.layouts(chain, given)
         made = kernel(chain, *self._lies)
-        taken, left = self._lies
         self._first = frozenset(chain.ops[0].declaration.inputs)
         self._meant = [{name: np.array(array, order="C") for name, array in own.items()} for own in arrays]
         self._held = [
-            {name: np.empty((taken if self._packed(number, name) else PLAIN).shape(array.shape), array.dtype) for name, array in own.items()}
+            {name: np.empty(self._layout(number, name).shape(array.shape), array.dtype) for name, array in own.items()}
             for number, own in enumerate(self._meant)
         ]
-        self._made = {name: np.empty(left.shape(shape), chain.dtype) for name, shape in chain.outputs.items()}
+        self._made = {name: np.empty(self._lies[1].shape(shape), chain.dtype) for name, shape in chain.outputs.items()}
         self._cotangents = {name: np.empty_like(array) for name, array in self._made.items()} if chain.learns else {}
         self._gradients = [
-            {name: np.empty((taken if self._packed(number, name) else PLAIN).shape(chain.given[number][name]), chain.dtype) for name in sorted(wanted)}
+            {name: np.empty(self._layout(number, name).shape(chain.given[number][name]), chain.dtype) for name in sorted(wanted)}
             for number, wanted in enumerate(chain.wanted)
         ]
         self._kept = made.kept()
@@ -95,8 +93,9 @@ class Bound:
         self._calls: tuple[Call, Call | None] = made.bind(Arrays(tuple(self._held), self._made, self._cotangents, tuple(self._gradients), buffers))
         self._rehearse()
 
-    def _packed(self, number: int, name: str) -> bool:
-        return number == 0 and name in self._first
+    def _layout(self, number: int, name: str) -> MemoryLayout:
+        """How an argument of one of the operations lies, and its gradient."""
+        return self._lies[0] if number == 0 and name in self._first else PLAIN
 
     def _rehearse(self) -> None:
         """Go forward and back with the same entries in other places."""
@@ -141,7 +140,7 @@ class Bound:
         for name, array in self._cotangents.items():
             self._same(self._lies[1], array, np.asarray(cotangents[name]), f"the cotangent of {name!r}")
         return [
-            {name: self._plain(self._lies[0] if self._packed(number, name) else PLAIN, array, self.chain.given[number][name]) for name, array in own.items()}
+            {name: self._plain(self._layout(number, name), array, self.chain.given[number][name]) for name, array in own.items()}
             for number, own in enumerate(self._gradients)
         ]
 
@@ -149,13 +148,12 @@ class Bound:
         """Write what is given to where the kernel reads it."""
         for number, own in enumerate(self._meant):
             for name, array in own.items():
-                (self._lies[0] if self._packed(number, name) else PLAIN).pack(array, self._held[number][name])
+                self._layout(number, name).pack(array, self._held[number][name])
 
     def _unchanged(self) -> None:
         for number, own in enumerate(self._meant):
             for name, array in own.items():
-                layout = self._lies[0] if self._packed(number, name) else PLAIN
-                self._same(layout, self._held[number][name], array, f"{name!r} of {self.chain.nodes[number]!r}")
+                self._same(self._layout(number, name), self._held[number][name], array, f"{name!r} of {self.chain.nodes[number]!r}")
 
     def _same(self, layout: MemoryLayout, held: Array, meant: Array, what: str) -> None:
         if self._plain(layout, held, meant.shape).tobytes() != meant.tobytes():

@@ -101,7 +101,9 @@ class Chained(Kernel):
         self.correlate()
         u, v = self.a.buffers["u"], self.a.buffers["v"]
         v[...] = self.value(u)
-        y = self.plain(self.a.outputs["y"], self.chain.outputs["y"])
+        self.end(u, v, self.plain(self.a.outputs["y"], self.chain.outputs["y"]))
+
+    def end(self, u, v, y):
         self.pool(v, y)
 
     def pool(self, v, y):
@@ -271,12 +273,7 @@ class SlopeAtTheGradient(Chained):
 class PoolsFirst(Chained):
     """Pools before the function."""
 
-    def forward(self):
-        self.pad()
-        self.correlate()
-        u, v = self.a.buffers["u"], self.a.buffers["v"]
-        v[...] = self.value(u)
-        y = self.plain(self.a.outputs["y"], self.chain.outputs["y"])
+    def end(self, u, v, y):
         self.pool(u, y)
         y[...] = self.value(y)
 

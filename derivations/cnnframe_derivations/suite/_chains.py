@@ -18,7 +18,7 @@ from cnnframe._errors import nearest
 from .._target import target
 from ._coverage import sample
 from ._joined import name_of
-from ._joined_cases import ChainCase, drawn
+from ._joined_cases import PATIENCE, ChainCase, drawn
 from ._kernels import with_kernels
 from ._names import BETWEEN, PLUS
 
@@ -77,7 +77,7 @@ def takes(kernel: type[Kernel], kinds: Sequence[type[Op]]) -> bool:
     return kernel.matches([sample(kind) for kind in kinds]) == len(kinds)
 
 
-def served(kinds: Kinds, kernel: type[Kernel], count: int, number: int, *, small: bool = False, patience: int | None = None) -> Iterator[ChainCase]:
+def served(kinds: Kinds, kernel: type[Kernel], count: int, number: int, *, small: bool = False, patience: int = PATIENCE) -> Iterator[ChainCase]:
     """Cases of a chain that the kernel does not decline, each of another structure, at most `count`; fewer where it declines most."""
     met = set()
 

@@ -125,7 +125,7 @@ def drawn(
             last, made = attempt, made + 1
             good[case.op.ops] = None
             yield case
-        elif attempt - last > (PATIENCE if patience is None else patience):
+        elif attempt - last > patience:
             return
 
 

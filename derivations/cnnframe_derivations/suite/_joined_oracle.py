@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -10,36 +9,22 @@ from typing import Any
 import numpy as np
 
 from ._carried import Carried
-from ._joined_cases import ChainCase
 from ._oracle import Oracle
-from ._values import EXTREMES, FINE, PRECISION, WIDEST, widest_within
+from ._values import widest_within
 from ._verdict import Skip
 
 
 class ChainOracle(Oracle):
     """The truth about a case of a chain, by composition."""
 
-    def __init__(self, case: ChainCase) -> None:
-        self.case = case
-        self.evaluation = case.op.evaluation
-        self.derivation = self.evaluation.derivation
-        names = [*case.op.given, "dy"]
-        self.deep = names[case.seed % len(names)] if case.lattice == "deep" else ""
-        self.exact = False
-        amplitude = 3
-        if case.lattice in EXTREMES:
-            amplitude = PRECISION[case.dtype]
-        elif case.lattice != "real":
-            spread = 4 * max(math.prod(shape) for shape in case.shapes.values())
-            start = {"wide": WIDEST, "deep": WIDEST, "apart": spread}.get(case.lattice, 3)
-            bits = self.evaluation.binary_places(FINE if case.lattice == "fine" else 0)
-            found = widest_within(self.evaluation, case.dtype, bits, deep=self.deep, start=start)
-            self.exact = found > 0 and start in (WIDEST, found)
-            amplitude = found or (0 if case.lattice == "apart" else 3)
-            if case.lattice == "apart" and not self.exact:
-                amplitude = 0
-        self.arrays = case.arrays(amplitude, self.deep)
-        self.cotangents = case.cotangents(amplitude if case.lattice in ("wide", "deep") else 3, self.deep)
+    def _evaluated(self) -> Any:
+        return self.case.op.evaluation
+
+    def _deep_ones(self) -> list[str]:
+        return [*self.case.op.given, "dy"]
+
+    def _widest(self, start: int, places: int) -> int:
+        return widest_within(self.evaluation, self.case.dtype, self.evaluation.binary_places(places), deep=self.deep, start=start)
 
     @cached_property
     def _rounder(self) -> Carried:

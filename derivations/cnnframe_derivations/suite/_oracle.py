@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -56,25 +57,36 @@ class Oracle:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.evaluation = _evaluation(case.structure)
+        self.evaluation = self._evaluated()
         self.derivation: Derivation = self.evaluation.derivation
-        names = [*case.op.declaration.differentiable, "dy"]
+        names = self._deep_ones()
         self.deep = names[case.seed % len(names)] if case.lattice == "deep" else ""
         amplitude = 3
         self.exact = False
         if case.lattice in (*EXTREMES, *PROMISED):
             amplitude = PRECISION[case.dtype]
         elif case.lattice != "real":
-            places = FINE if case.lattice == "fine" else 0
-            spread = 4 * max(int(np.prod(shape)) for shape in case.shapes.values())
+            spread = 4 * max(math.prod(shape) for shape in case.shapes.values())
             start = {"wide": WIDEST, "deep": WIDEST, "apart": spread}.get(case.lattice, 3)
-            found = exact_amplitude(self.evaluation, case.dtype, deep=self.deep, start=start, places=places)
-            self.exact = found > 0 and (start in (WIDEST, found))
+            found = self._widest(start, FINE if case.lattice == "fine" else 0)
+            self.exact = found > 0 and start in (WIDEST, found)
             amplitude = found or 3
             if case.lattice == "apart" and not self.exact:
                 amplitude = 0
         self.arrays = case.arrays(amplitude, self.deep)
         self.cotangents = case.cotangents(amplitude if case.lattice in ("wide", "deep") else 3, self.deep)
+
+    def _evaluated(self) -> Any:
+        """The formula and its gradient."""
+        return _evaluation(self.case.structure)
+
+    def _deep_ones(self) -> list[str]:
+        """The arrays of which one may have entries of far more binary places than the others."""
+        return [*self.case.op.declaration.differentiable, "dy"]
+
+    def _widest(self, start: int, places: int) -> int:
+        """The largest numbers up to `start` with which arithmetic is exact, or 0."""
+        return exact_amplitude(self.evaluation, self.case.dtype, deep=self.deep, start=start, places=places)
 
     @classmethod
     def at(cls, case: Case, arrays: Mapping[str, Any], cotangents: Mapping[str, Any]) -> Oracle:

@@ -24,7 +24,7 @@ def backward_source(s: Loops) -> str:
         if s.copies:
             zero(t, "X", linear.maps_in * s.x_map, s.lanes)
         if s.dx or s.mode == "rows":
-            zero(t, "D", (s.kernel_tile()[0] if s.near else linear.maps) * s.d_map, s.lanes)
+            zero(t, "D", (s.kernel_tile[0] if s.near else linear.maps) * s.d_map, s.lanes)
         zero(t, "DK", linear.weights * s.lanes, s.lanes)
         zero(t, "DB", 3 * linear.maps * s.lanes, s.lanes)
         with t.block("for n in range(first, last):"):
@@ -53,7 +53,7 @@ def _parameters(t: Text, s: Loops) -> None:
     linear = s.linear
     groups = 1 if linear.links else linear.maps_in // linear.fan
     each = linear.maps // groups
-    maps, rows, width = s.kernel_tile()
+    maps, rows, width = s.kernel_tile
     with t.repeat("g", groups):
         for start, some, count in cut(each, maps):
             with t.repeat("m", count, start, some):
@@ -80,7 +80,7 @@ def sensitivities(t: Text, s: Loops) -> None:
                     if s.first is not None and not s.first.identity:
                         value = _slope(t, s, "u", f"load({source}, base)", f"base - {offset} + {s.parts.get('x', 0)}")
                     t(
-                        f"store(D, {'(c - co)' if s.near else 'c'} * {s.d_map} + oh * {s.d_row} + {s.d_start} + v * {s.lanes * s.spread}, {value})",
+                        f"store(D, {s.d_at} + oh * {s.d_row} + {s.d_start} + v * {s.lanes * s.spread}, {value})",
                         f"gb = add(gb, {value})",
                     )
     else:
@@ -151,7 +151,7 @@ def _spread_out(t: Text, s: Loops, pool: Pool, *, read: bool) -> None:
             value = "e" if flat else _slope(t, s, "e", known, f"{s.parts.get('x', 0)} + base + {a * s.y_row + b * s.lanes}")
             column = f"(v * {width} + {b}) * {s.lanes * s.spread}"
             t(
-                f"store(D, {'(c - co)' if s.near else 'c'} * {s.d_map} + (r * {height} + {a}) * {s.d_row} + {s.d_start} + {column}, {value})",
+                f"store(D, {s.d_at} + (r * {height} + {a}) * {s.d_row} + {s.d_start} + {column}, {value})",
                 f"gb = add(gb, {value})",
             )
 

@@ -10,6 +10,7 @@ Each entry is summed in the order bias, input map, kernel row, kernel column; gr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from ._expression import Source
@@ -210,6 +211,12 @@ class Loops:
         """Whether sensitivities are needed of some maps at a time, those of a tile."""
         return not self.dx and self.mode != "maps"
 
+    @property
+    def d_at(self) -> str:
+        """Where the sensitivities of map c begin, as source."""
+        return f"{'(c - co)' if self.near else 'c'} * {self.d_map}"
+
+    @cached_property
     def kernel_tile(self) -> tuple[int, int, int]:
         """Output maps, kernel rows and kernel columns whose sums are in registers, at least loads, with 8 sums in flight."""
         kh, kw = self.linear.size
@@ -254,7 +261,7 @@ class Loops:
         """Where in the scratch of a thread its parts begin, and at "end" its size."""
         sizes = {
             "x": self.linear.maps_in * self.x_map if self.copies else 0,
-            "d": (self.kernel_tile()[0] if self.near else self.slices) * self.d_map,
+            "d": (self.kernel_tile[0] if self.near else self.slices) * self.d_map,
             "dk": self.linear.weights * (1 if self.mode == "maps" else self.lanes),
             "db": 3 * self.slices * self.lanes,
             "k": self.linear.weights if self.mode == "maps" else 0,
