@@ -27,11 +27,12 @@ BUDGETS = frozenset((
     "_SHARES", "BUDGETS", "ROUNDS", "SIMPLEST", "TRIES", "MOST_ENTRIES", "MOST_WORK", "MOST_SYMBOLS", "MOST_DRAWN", "MOST_PRODUCTS", "CONFIRMED",
     "ENTRIES", "MANTISSAS", "CHUNK", "SUITE_VERSION", "DECADES", "DIGITS", "OFTEN", "FAR", "MANY", "LARGEST_KERNEL_AXES", "SMALL_SHAPES",
     "LARGE_SHAPES", "SCALES", "TABLES", "PRIMES", "FINE", "pool",
+    "BATCHES", "WIDE", "PATIENCE", "POOL", "COMPILED", "VALUES", "SMALLER", "MOST", "LONGEST", "LEVEL", "FITS", "TAKEN", "MISSES",
 ))  # fmt: skip
 """Module constants that say how much is drawn, in how many digits, how large: another number is another budget, not another judgement."""
 
-DRAWS = frozenset(("choose", "default_rng", "_settings", "integers_in", "_sample"))
-"""Calls whose numbers say what is drawn, or seed it: another number is another draw."""
+DRAWS = frozenset(("choose", "default_rng", "integers", "_settings", "integers_in", "_sample"))
+"""Calls whose numbers say what is drawn, or seed it: another number is another draw, and so is what is drawn the other way round."""
 
 BOUNDS = frozenset(("bound", "error", "slack", "slope", "own", "reach", "room", "most", "least", "size", "spread", "doubt", "near", "limit"))
 """Variables that hold a bound: infinity forgives all, and 0 nothing."""
@@ -105,7 +106,7 @@ def changes(node: ast.AST, returns: str) -> Iterator[Change]:  # noqa: C901, PLR
                 yield node, "drop-operand", ast.unparse(rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest))
         case ast.BinOp(left=left, op=ast.Add() | ast.Mult() | ast.BitAnd() | ast.BitOr(), right=right) if not (_is_text(left) or _is_text(right)):
             yield from ((node, "drop-operand", ast.unparse(kept)) for kept in (left, right))
-        case ast.UnaryOp(op=ast.Not() | ast.Invert(), operand=operand):
+        case ast.UnaryOp(op=ast.Not() | ast.Invert(), operand=operand) if not _is_draw(operand):
             yield node, "negate", ast.unparse(operand)
         case ast.Name(id="any" | "all" as name):
             yield node, "any-all", {"any": "all", "all": "any"}[name]
@@ -119,7 +120,7 @@ def changes(node: ast.AST, returns: str) -> Iterator[Change]:  # noqa: C901, PLR
             yield from ((node, "constant", text) for text in ([repr(2 * value), "0.0"] if value else ["1.0"]))
     for test in [node.test] if isinstance(node, (ast.If, ast.IfExp, ast.While)) else node.ifs if isinstance(node, ast.comprehension) else []:
         # What another operator turns round already is left to it.
-        turned = isinstance(test, ast.UnaryOp) or (isinstance(test, ast.Compare) and not isinstance(test.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE)))
+        turned = _is_draw(test) or isinstance(test, ast.UnaryOp) or (isinstance(test, ast.Compare) and not isinstance(test.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE)))
         if not turned:
             yield test, "negate", f"not ({ast.unparse(test)})"
 
@@ -128,6 +129,10 @@ def _bounds(value: ast.expr) -> Iterator[Change]:
     yield value, "bound", f"({ast.unparse(value)}) + float('inf')"
     if not isinstance(value, ast.Constant) or value.value:
         yield value, "bound", f"0 * ({ast.unparse(value)})"
+
+
+def _is_draw(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in DRAWS
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -140,6 +145,8 @@ def parts(node: ast.AST) -> Iterator[ast.AST]:
         case ast.Raise() | ast.JoinedStr() | ast.Import() | ast.ImportFrom():
             return
         case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if name in BUDGETS:
+            return
+        case ast.Assign(targets=[ast.Tuple(elts=names)]) if all(isinstance(name, ast.Name) and name.id in BUDGETS for name in names):
             return
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in DRAWS:
             return
