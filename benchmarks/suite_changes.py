@@ -120,8 +120,8 @@ def changes(node: ast.AST, returns: str) -> Iterator[Change]:  # noqa: C901, PLR
             yield from ((node, "constant", text) for text in ([repr(2 * value), "0.0"] if value else ["1.0"]))
     for test in [node.test] if isinstance(node, (ast.If, ast.IfExp, ast.While)) else node.ifs if isinstance(node, ast.comprehension) else []:
         # What another operator turns round already is left to it.
-        turned = _is_draw(test) or isinstance(test, ast.UnaryOp) or (isinstance(test, ast.Compare) and not isinstance(test.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE)))
-        if not turned:
+        turned = isinstance(test, ast.UnaryOp) or (isinstance(test, ast.Compare) and not isinstance(test.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE)))
+        if not turned and not _is_draw(test):
             yield test, "negate", f"not ({ast.unparse(test)})"
 
 
@@ -144,9 +144,7 @@ def parts(node: ast.AST) -> Iterator[ast.AST]:
     match node:
         case ast.Raise() | ast.JoinedStr() | ast.Import() | ast.ImportFrom():
             return
-        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if name in BUDGETS:
-            return
-        case ast.Assign(targets=[ast.Tuple(elts=names)]) if all(isinstance(name, ast.Name) and name.id in BUDGETS for name in names):
+        case ast.Assign(targets=[target]) | ast.AnnAssign(target=target) if all(getattr(t, "id", "") in BUDGETS for t in getattr(target, "elts", [target])):
             return
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in DRAWS:
             return
