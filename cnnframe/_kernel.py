@@ -66,6 +66,8 @@ class Arrays:
         gradients: for each operation the wanted gradients by name, to be overwritten.
         buffers: what the kernel asked for, by name.
         lent: arguments that are other arrays in every run; `bind` puts there what is called with each before a run.
+        moves: where parameters and their gradients lie elsewhere in every run, what is called before one with by how many bytes either
+            lie behind where they were; `bind` adds to it. None where they stay.
     """
 
     given: tuple[Mapping[str, Array], ...]
@@ -74,6 +76,7 @@ class Arrays:
     gradients: tuple[Mapping[str, Array], ...]
     buffers: Mapping[str, Array]
     lent: dict[str, Callable[[Array], None]] = field(default_factory=dict)
+    moves: list[Callable[[int, int], None]] | None = None
 
 
 class Kernel(abc.ABC):
@@ -87,6 +90,7 @@ class Kernel(abc.ABC):
         tiles: whether it goes through a batch piece by piece itself, so that large ones leave no cache.
         compiles: whether code is made for every new shape, so that trying many shapes takes long.
         writes_last: whether its backward has read all arrays of the plan before it writes a gradient.
+        follows: whether parameters and their gradients may lie elsewhere in every run; see `Arrays.moves`.
         products: whether it may call NumPy's products of matrices, whose own threads are then held back.
     """
 
@@ -97,6 +101,7 @@ class Kernel(abc.ABC):
     tiles: ClassVar[bool] = False
     compiles: ClassVar[bool] = False
     writes_last: ClassVar[bool] = False
+    follows: ClassVar[bool] = False
     products: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:

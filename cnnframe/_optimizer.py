@@ -57,9 +57,9 @@ class Optimizer(abc.ABC):
         """
 
     def step_into(self, out: tuple[Parameters, Any] | None, parameters: Parameters, gradients: Parameters, state: Any, rate: Any) -> tuple[Parameters, Any]:  # noqa: ARG002 # overriding methods use it
-        """Return the same as `step`, bit for bit, in the memory of what an earlier step returned, if `out` is that.
+        """Return the same as `step`, bit for bit, in the memory of `out`: parameters and a state that are not needed any more.
 
-        What is used again must not be needed any more: not these parameters, but those before them. An optimizer that does not
-        override it makes new arrays.
+        Those are not the ones that go in, but what an earlier step returned; in place of its parameters there may be the gradients
+        themselves, which are read before they are written over. An optimizer that does not override it makes new arrays.
         """
         return self.step(parameters, gradients, state, rate)

@@ -32,9 +32,10 @@ class Parameters(Mapping[str, Array]):
 
     def __init__(self, layout: Layout, vector: Array) -> None:
         """Take over `vector` as it is; use `initialise` and `with_vector`, which check."""
-        vector.flags.writeable = False
+        # Kernels are told where it begins.
+        self.vector = np.ascontiguousarray(vector)
+        self.vector.flags.writeable = False
         self.layout = layout
-        self.vector = vector
         self._made: dict[str, Array] | None = None
 
     @property

@@ -15,7 +15,7 @@ from ._kernel import Arrays, Buffer
 from ._memory import Call, MemoryLayout
 from ._op import Array
 from ._parameters import Layout
-from ._placing import Placing, cotangent, own, wanted_layout
+from ._placing import LARGE, Placing, cotangent, own, wanted_layout
 from ._plan import Plan
 from ._stages import Stage
 
@@ -25,30 +25,45 @@ class Program:
 
     Attributes:
         plan: what it computes.
-        parameters: the flat vector that the kernels read; to be filled before a run.
-        gradient: the flat vector of gradients after a run.
-        memory: all that it works in: arrays, scratch, room between two layouts, parameters, gradient.
+        gradient: the flat vector of gradients after a run; empty where they go to the caller's own.
+        memory: all that it works in: arrays, scratch, room between two layouts, and parameters and gradient where kernels do not go to the caller's.
         bytes: how much of it there was not before.
     """
 
-    def __init__(self, plan: Plan, layout: Layout, memory: Sequence[Array] = ()) -> None:
-        """Place all arrays and bind the kernels to them, in the memory of another program that never runs at the same time, as far as it goes."""
+    def __init__(self, plan: Plan, layout: Layout, memory: Sequence[Array] = (), *, alone: bool = False) -> None:
+        """Place all arrays and bind the kernels to them, in the memory of another program that never runs at the same time, as far as it goes.
+
+        One that is `alone` answers for the whole batch.
+        """
         self.plan = plan
         self._placing = Placing(plan)
         scratch = max((_scratch_bytes(stage) for stage in plan.stages), default=0)
         flat = layout.size * plan.dtype.itemsize
-        sizes = (self._placing.arena.bytes + ALIGNMENT, scratch, self._placing.between, flat, flat if plan.backward else 0)
+        # Gradients that no kernel writes, or several, which add.
+        uses = Counter(array for step in plan.backward for _, array in step.parameters)
+        cleared = {name for name in layout.slots if uses[name] != 1} if plan.backward else set()
+        follows = flat >= LARGE and all(stage.kernel.follows for stage in plan.stages if any(step.parameters for step in stage.steps))
+        self._moves: list[Callable[[int, int], None]] | None = [] if follows else None
+        gives = follows and alone and not cleared
+        sizes = (
+            self._placing.arena.bytes + ALIGNMENT,
+            scratch,
+            self._placing.between,
+            0 if follows else flat,
+            flat if plan.backward and not gives else 0,
+        )
         there = memory or [np.zeros(0, np.uint8)] * len(sizes)
         self.memory = tuple(old if old.nbytes >= size else np.zeros(size, np.uint8) for old, size in zip(there, sizes, strict=True))
         self.bytes = sum(array.nbytes for array, old in zip(self.memory, there, strict=True) if array is not old)
         block, self._scratch, self._between, parameters, gradient = self.memory
-        self.parameters = parameters[: sizes[3]].view(plan.dtype)
+        self._parameters = parameters[: sizes[3]].view(plan.dtype)
         self.gradient = gradient[: sizes[4]].view(plan.dtype)
-        self._views = layout.views(self.parameters)
-        self._gradients = layout.views(self.gradient) if plan.backward else {}
-        # Gradients that no kernel writes, or several, which add.
-        uses = Counter(array for step in plan.backward for _, array in step.parameters)
-        self._cleared = {name: view for name, view in self._gradients.items() if uses[name] != 1}
+        # In place of the caller's vectors, which kernels go to later, one to begin with.
+        nowhere = np.empty(layout.size if follows else 0, plan.dtype)
+        read, written = nowhere if follows else self._parameters, nowhere if gives else self.gradient
+        self._at = [address(read), address(written)]
+        views, gradients = layout.views(read), layout.views(written) if plan.backward else {}
+        self._cleared = {name: gradients[name] for name in cleared}
         self._arrays = self._placing.arena.allocate(block)
         self._seeds = [self._arrays[cotangent(name)] for name in plan.losses] if plan.backward else []
         self._converted: set[str] = set()
@@ -56,20 +71,31 @@ class Program:
         self._forward: list[Call] = []
         back: list[list[Call]] = []
         for number, stage in enumerate(plan.stages):
-            forward, backward = self._bind(number, stage)
+            forward, backward = self._bind(number, stage, views, gradients)
             self._forward += forward
             back.append(backward)
         self._forward = _joined(self._forward)
         self._backward = _joined([call for calls in reversed(back) for call in calls])
 
-    def load(self, parameters: Array, inputs: Mapping[str, Array]) -> None:
-        """Take over parameters and inputs."""
-        self.parameters[...] = parameters
+    def load(self, parameters: Array, inputs: Mapping[str, Array], gradient: Array | None = None) -> None:
+        """Take over parameters and inputs; gradients of parameters go to `gradient`, if there is no vector for them here."""
+        if self._moves is None:
+            self._parameters[...] = parameters
+        else:
+            self._move(parameters, gradient)
         for name in self.plan.inputs:
             if name not in self._placing.lent:
                 self._placing.lies[name].pack(inputs[name], self._arrays[name])
         for take, name in self._lent:
             take(np.asarray(inputs[name], self._type(name), order="C"))
+
+    def _move(self, parameters: Array, gradient: Array | None) -> None:
+        """Let the kernels go to these."""
+        now = [address(parameters), self._at[1] if gradient is None or self.gradient.size else address(gradient)]
+        if now != self._at:
+            for move in self._moves or ():
+                move(now[0] - self._at[0], now[1] - self._at[1])
+            self._at = now
 
     def give_back(self) -> None:
         """Forget the inputs, after a run."""
@@ -108,10 +134,10 @@ class Program:
     def _type(self, source: str) -> np.dtype[Any]:
         return np.dtype(np.int64) if source in self.plan.indices else self.plan.dtype
 
-    def _bind(self, number: int, stage: Stage) -> tuple[list[Call], list[Call]]:
+    def _bind(self, number: int, stage: Stage, views: Mapping[str, Array], into_all: Mapping[str, Array]) -> tuple[list[Call], list[Call]]:
         """The calls of a stage, forward and back."""
         before: list[Call] = []
-        given = [{name: self._views[array] for name, array in step.parameters} for step in stage.steps]
+        given = [{name: views[array] for name, array in step.parameters} for step in stage.steps]
         lent: dict[str, str] = {}
         for name, source in stage.steps[0].sources:
             if source in self._placing.lent:
@@ -135,11 +161,11 @@ class Program:
             for step, wanted, into in zip(stage.steps, stage.chain.wanted, gradients, strict=True):
                 for name, array in step.parameters:
                     if name in wanted:
-                        target = self._gradients[array]
+                        target = into_all[array]
                         into[name] = np.empty_like(target) if array in self._cleared else target
                         if into[name] is not target:
                             after.append(partial(np.add, target, into[name], out=target))
-        arrays = Arrays(tuple(given), outputs, cotangents, tuple(gradients), self._buffers(stage), dict.fromkeys(lent, _nobody))
+        arrays = Arrays(tuple(given), outputs, cotangents, tuple(gradients), self._buffers(stage), dict.fromkeys(lent, _nobody), self._moves)
         forward, backward = stage.kernel.bind(arrays)
         self._lent += [(arrays.lent[name], source) for name, source in lent.items()]
         silent = [partial(self._arrays[cotangent(array)].fill, 0) for array in self._placing.silent.get(number, ())]
@@ -180,6 +206,11 @@ class Program:
                 found[name] = self._scratch[offset : offset + size].view(buffer.dtype).reshape(buffer.shape)
                 offset += _lines(buffer)
         return found
+
+
+def address(array: Array) -> int:
+    """Where an array's numbers begin."""
+    return int(array.__array_interface__["data"][0])
 
 
 def _nobody(array: Array) -> None:

@@ -108,20 +108,21 @@ class Work:
             memory: tuple[Array, ...] = ()
             for size in sorted(set(sizes), reverse=True):
                 # They run one after the other, so that they may share what the first one has.
-                mine[size] = Program(division.plans[size], layout, memory)
+                mine[size] = Program(division.plans[size], layout, memory, alone=size == self.batch)
                 memory = mine[size].memory
             self._programs.append([mine[size] for size in sizes])
         ends = list(accumulate((size for sizes in self.parts for size in sizes), initial=0))
         spans = iter([slice(*pair) for pair in pairwise(ends)])
         self._spans = [[next(spans) for _ in sizes] for sizes in self.parts]
-        self._sums = [np.empty_like(mine[0].gradient) if len(mine) > 1 else mine[0].gradient for mine in self._programs]
+        # Where a thread adds up the gradients of its parts, if it has several; the first one does so in the answer.
+        self._sums = [np.empty_like(mine[0].gradient) if len(mine) > 1 else mine[0].gradient for mine in self._programs[1:]]
         self._shapes = {name: whole.shapes[name] for name in (*whole.targets, *whole.wanted_inputs)}
 
     @property
     def bytes(self) -> int:
         """The memory that it holds."""
         programs = {id(program): program for mine in self._programs for program in mine}
-        sums = [total for total, mine in zip(self._sums, self._programs, strict=True) if len(mine) > 1]
+        sums = [total for total, mine in zip(self._sums, self._programs[1:], strict=True) if len(mine) > 1]
         return sum(program.bytes for program in programs.values()) + sum(total.nbytes for total in sums)
 
     def values(self, parameters: Array, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -155,23 +156,22 @@ class Work:
         one = len(self.parts) == len(self.parts[0]) == 1
 
         def run(worker: int) -> list[float]:
-            total, mine = self._sums[worker], self._programs[worker]
+            total = (out, *self._sums)[worker]
             losses = []
-            for number, (program, span) in enumerate(zip(mine, self._spans[worker], strict=True)):
-                program.load(parameters, self._part(inputs, span, one=one))
+            for number, (program, span) in enumerate(zip(self._programs[worker], self._spans[worker], strict=True)):
+                program.load(parameters, self._part(inputs, span, one=one), out)
                 program.forward()
                 program.backward(scale)
                 losses += program.losses()
                 for name, array in found.items():
                     program.input_gradient(name, array if one else array[span])
                 program.give_back()
-                if len(mine) > 1:
+                if program.gradient.size and program.gradient is not total:
                     np.copyto(total, program.gradient) if not number else np.add(total, program.gradient, out=total)
             return losses
 
         losses = [loss for worker in self._each(run) for loss in worker]
-        np.copyto(out, self._sums[0])
-        for other in self._sums[1:]:
+        for other in self._sums:
             np.add(out, other, out=out)
         return sum(losses), found
 

@@ -86,15 +86,14 @@ def _row(registry: Registry, name: str, graph: Graph, size: int, way: str, kerne
     parameters, inputs = Parameters.initialise(graph, seed=0), _drawn(graph, size)
     work = executor.work(parameters, **inputs)
     rule = registry.make("sgd", momentum=0.9)
-    # The first parameters are kept: what is written again is what a step has made.
-    held: dict[str, Any] = {"now": (parameters, rule.init(parameters)), "before": None, "gradients": None}
+    held: dict[str, Any] = {"now": (parameters, rule.init(parameters)), "earlier": None, "spare": None}
 
     def step() -> None:
-        now = held["now"]
-        found = executor.gradients(now[0], reduction="mean", out=held["gradients"], **inputs)
-        held["now"] = rule.step_into(held["before"], now[0], found.parameters, now[1], 1e-6)
-        held["before"] = None if now[0] is parameters else now
-        held["gradients"] = found.parameters
+        now, memory = held["now"]
+        slopes = executor.gradients(now, reduction="mean", out=held["spare"], **inputs).parameters
+        out = None if held["earlier"] is None else (slopes, held["earlier"])
+        held["now"] = rule.step_into(out, now, slopes, memory, 1e-6)
+        held["spare"], held["earlier"] = slopes if held["now"][0].vector is not slopes.vector else now, memory
 
     for _ in range(3):
         step()

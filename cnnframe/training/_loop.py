@@ -80,23 +80,26 @@ class Loop:
         self.rate = rate = rate_at(trainer.rate, now.epoch, now.parameters)
         draws = bool(trainer.drawn) or trainer.augment is not None
         spare: Parameters | None = None
-        before: tuple[Parameters, Any] | None = None
+        earlier: Any = None
         while now.step < self.steps:
             began = time.perf_counter()
             chosen = order[now.step * trainer.batch_size : (now.step + 1) * trainer.batch_size]
             try:
                 found = trainer.executor.gradients(now.parameters, reduction=trainer.reduction, out=spare, **self._batch(chosen, rng, now.parameters))
-                spare = found.parameters
-                norms = now.norms + self.layers.norms(spare) if now.step % self.stride == 0 else now.norms
+                slopes = found.parameters
+                norms = now.norms + self.layers.norms(slopes) if now.step % self.stride == 0 else now.norms
+                out = None if earlier is None else (slopes, earlier)
                 with np.errstate(over="ignore", invalid="ignore"):
-                    parameters, memory = trainer.optimizer.step_into(before, now.parameters, spare, now.memory, rate)
+                    parameters, memory = trainer.optimizer.step_into(out, now.parameters, slopes, now.memory, rate)
             except NonFiniteError as error:
                 raise NonFiniteError(f"epoch {now.epoch + 1}, step {now.step + 1}: {error}; lower the rate") from error
             loss = self._mean(found.loss, len(chosen), now.parameters)
             random = rng.bit_generator.state if draws else None
             spent = now.seconds + time.perf_counter() - began
-            # What an interrupt finds is the step before or this one; the memory of neither is written to by the next.
-            before = None if now.parameters is self._handed else (now.parameters, now.memory)
+            # An interrupt finds the step before or this one. The next writes to what was before this one, when that is not needed any more.
+            ours = now.parameters is not self._handed
+            earlier = now.memory if ours else None
+            spare = slopes if parameters.vector is not slopes.vector else now.parameters if ours else None
             self._now = now = _Now(parameters, memory, now.epoch, now.step + 1, now.loss + loss * len(chosen), norms, random, spent)
             if self.on_step is not None:
                 self.on_step(now.epoch + 1, now.step, loss)

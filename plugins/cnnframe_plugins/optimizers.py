@@ -33,24 +33,21 @@ class SGD(Optimizer):
     name = "sgd"
 
     def init(self, parameters):
-        """Return the velocity, which is 0.
+        """Return the velocity, which is 0; without momentum there is none, and an empty array in its place.
 
         Raises:
             UnknownNameError: `weight_decay` names what the network does not have.
         """
         _decays(parameters.layout, self.weight_decay)
-        return np.zeros_like(parameters.vector)
+        return np.zeros(parameters.vector.size if self.momentum else 0, parameters.dtype)
 
     def step(self, parameters, gradients, state, rate):
         """Return the parameters after one step, and the velocity."""
-        slope = gradients.vector
-        if self.weight_decay:
-            slope = slope.copy()
-            for place, decay in _decays(parameters.layout, self.weight_decay):
-                slope[place] += np.asarray(decay, slope.dtype) * parameters.vector[place]
-        # A rate in float64 would turn a step in float32 into float64.
-        velocity = self.momentum * state - np.asarray(rate, parameters.dtype) * slope
-        return parameters.holding(parameters.vector + velocity), velocity
+        if (gradients.layout, gradients.dtype) != (parameters.layout, parameters.dtype):
+            raise ShapeError(f"sgd: gradients like the {parameters.layout.size} {parameters.dtype} parameters were wanted; got {gradients!r}")
+        after, velocity = np.empty_like(parameters.vector), np.empty_like(state)
+        self._step(parameters, gradients.vector, state, rate, _decays(parameters.layout, self.weight_decay), after, velocity)
+        return parameters.holding(after), velocity
 
     def step_into(self, out, parameters, gradients, state, rate):
         """Return the same in memory of an earlier step: in one pass of machine code where it is there and the rate is one number.
@@ -64,25 +61,30 @@ class SGD(Optimizer):
         after = parameters.reused("step_into: out", before)
         if not isinstance(velocity, np.ndarray) or velocity.shape != state.shape or velocity.dtype != state.dtype or np.shares_memory(velocity, state):
             raise ShapeError("step_into: out must hold the state of an earlier step, in memory of its own")
-        decays = _decays(parameters.layout, self.weight_decay) if self.weight_decay else []
+        decays = _decays(parameters.layout, self.weight_decay)
         if np.ndim(rate) == 0 and len({rule for _, rule in decays}) <= 1 and fused_update.ready(p.dtype.name):
             decay = decays[0][1] if decays else 0.0
             fused_update.update(p, g, state, rate, decay, self.momentum, _rows(decays, p.size), after, velocity)
         else:
-            slope = g
-            if decays:
-                np.copyto(after, g)
-                for place, rule in decays:
-                    after[place] += np.multiply(p[place], np.asarray(rule, g.dtype), out=velocity[place])
-                slope = after
-            if self.momentum:
-                np.multiply(np.asarray(rate, p.dtype), slope, out=after)
-                np.multiply(state, self.momentum, out=velocity)
-                np.subtract(velocity, after, out=velocity)
-            else:
-                np.multiply(np.negative(np.asarray(rate, p.dtype)), slope, out=velocity)
-            np.add(p, velocity, out=after)
+            self._step(parameters, g, state, rate, decays, after, velocity)
         return parameters.holding(after), velocity
+
+    def _step(self, parameters, slope, state, rate, decays, after, velocity):
+        """Write parameters and velocity after one step, without room for anything else."""
+        p = parameters.vector
+        if decays:
+            np.copyto(after, slope)
+            for place, decay in decays:
+                after[place] += np.asarray(decay, p.dtype) * p[place]
+            slope = after
+        # A rate in float64 would turn a step in float32 into float64.
+        np.multiply(np.asarray(rate, p.dtype), slope, out=after)
+        if self.momentum:
+            np.multiply(self.momentum, state, out=velocity)
+            np.subtract(velocity, after, out=velocity)
+            np.add(p, velocity, out=after)
+        else:
+            np.subtract(p, after, out=after)
 
 
 def _rows(decays, size):
@@ -96,6 +98,8 @@ def _rows(decays, size):
 
 def _decays(layout, decay):
     """Where parameters decay, and how much."""
+    if not decay:
+        return []
     named = dict(decay) if isinstance(decay, tuple) else None
     layers = {node for slot in layout.slots.values() for node in slot.nodes}
     for name in named or ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import tracemalloc
 import weakref
 from collections.abc import Mapping, Sequence
@@ -316,9 +317,70 @@ def test_parts_of_different_sizes_share_the_memory_of_their_thread(monkeypatch):
     (programs,) = work._programs
     assert [program.plan.batch for program in programs] == [20, 13, 7]
     assert programs[0].bytes >= 2 * params.vector.nbytes and programs[1].bytes == programs[2].bytes == 0
-    assert work.bytes == programs[0].bytes + work._sums[0].nbytes
+    assert work.bytes == programs[0].bytes
     found = run.gradients(params, **arrays)
     assert np.allclose(found.parameters.vector, wanted.parameters.vector, rtol=1e-10, atol=1e-12) and np.isclose(found.loss, wanted.loss)
+
+
+class Doubles(cf.Kernel):
+    """A dense layer, whose parameters may lie elsewhere in every run."""
+
+    name = "doubles"
+    follows = True
+
+    @classmethod
+    def matches(cls, ops):
+        return 1 if ops[0].name == "dense" else 0
+
+    def bind(self, arrays):
+        x, y, held = arrays.given[0]["x"], arrays.outputs["y"], {}
+
+        def move(parameters, gradients):
+            held["p"], held["g"] = held.get("p", 0) + parameters, held.get("g", 0) + gradients
+
+        def at(array, by):
+            there = (ctypes.c_char * array.nbytes).from_address(array.__array_interface__["data"][0] + held.get(by, 0))
+            return np.frombuffer(there, array.dtype).reshape(array.shape)
+
+        arrays.moves.append(move)
+
+        def forward():
+            np.matmul(x, at(arrays.given[0]["W"], "p").T, out=y)
+            y[...] += at(arrays.given[0]["b"], "p")
+
+        def backward():
+            dy = arrays.cotangents["y"]
+            at(arrays.gradients[0]["W"], "g")[...] = dy.T @ x
+            at(arrays.gradients[0]["b"], "g")[...] = dy.sum(axis=0)
+            if "x" in arrays.gradients[0]:
+                np.matmul(dy, at(arrays.given[0]["W"], "p"), out=arrays.gradients[0]["x"])
+
+        return forward, backward if self.chain.learns else None
+
+
+@pytest.mark.parametrize("parts", [((40,),), ((20, 13, 7),), ((20, 5), (15,))])
+def test_kernels_that_follow_go_to_the_vectors_of_the_caller(parts, monkeypatch):
+    monkeypatch.setattr("cnnframe._program.LARGE", 0)
+    monkeypatch.setattr("cnnframe._work.CACHE", 1)
+    monkeypatch.setattr("cnnframe._work.divide", lambda *_: parts)
+    graph = cf.Graph.chain(make("dense", units=4), make("dense", units=3), inputs="n 5", loss=make("squared_error"))
+    params, arrays = question(graph, 40)
+    wanted = cf.Executor(graph, kernels=()).gradients(params, **arrays)
+    run = cf.Executor(graph, kernels=[Doubles], threads=2)
+    work = run.work(params, **arrays)
+    alone = parts == ((40,),)
+    assert [array.nbytes for array in work._programs[0][0].memory[3:]] == [0, 0 if alone else params.vector.nbytes]
+    out = None
+    for times in (1, 2, 1, 3):
+        # New vectors at other addresses, and gradients in the memory of those before.
+        found = run.gradients(params.with_vector(times * params.vector), out=out, **arrays)
+        assert run.predict(params, x=arrays["x"]).shape == (40, 3)
+        out = found.parameters
+        if times == 1:
+            assert np.allclose(out.vector, wanted.parameters.vector, rtol=1e-10, atol=1e-12) and np.isclose(found.loss, wanted.loss)
+    other = run.gradients(params, **arrays).parameters
+    assert not np.shares_memory(other.vector, out.vector) and np.allclose(other.vector, wanted.parameters.vector, rtol=1e-10, atol=1e-12)
+    assert not np.allclose(out.vector, wanted.parameters.vector)
 
 
 def test_what_operations_read_themselves_is_lent_to_them_for_a_run(monkeypatch):

@@ -368,7 +368,7 @@ def test_the_update_has_the_bits_of_the_optimizer(momentum, decay, dtype, monkey
 def test_a_step_into_memory_that_is_in_use_is_refused(monkeypatch):
     monkeypatch.setattr("cnnframe_plugins.optimizers.SMALL", 0)
     graph = Graph.chain(Dense(2), inputs="n 3", loss=cnnframe.load().make("squared_error"))
-    rule, params = SGD(), Parameters.initialise(graph)
+    rule, params = SGD(momentum=0.5), Parameters.initialise(graph)
     state = rule.init(params)
     other, memory = rule.step(params, params, state, 0.1)
     for out, message in (((params, memory), "memory of its own"), ((other, state), "state of an earlier step"), (("x", memory), "not needed any more")):

@@ -35,11 +35,13 @@ NETS = {
 
 
 @needs_numba
+@pytest.mark.parametrize("least", [0, 2**16])
 @pytest.mark.parametrize("name", NETS)
-def test_gradients_are_those_of_the_reference(name, monkeypatch):
+def test_gradients_are_those_of_the_reference(name, least, monkeypatch):
     monkeypatch.setattr("cnnframe._work.PAYS", 1)
     monkeypatch.setattr("cnnframe._work.LEAST", 9)
     monkeypatch.setattr("cnnframe._placing.LARGE", 0)
+    monkeypatch.setattr("cnnframe._program.LARGE", least)
     graph, batch = NETS[name]
     params = cf.Parameters.initialise(graph, seed=1, dtype=np.float64)
     rng = np.random.default_rng(0)
@@ -60,6 +62,13 @@ def test_gradients_are_those_of_the_reference(name, monkeypatch):
     assert np.allclose(one.inputs["x"], other.inputs["x"], rtol=1e-9, atol=1e-11)
     third = fused.gradients(params, wanted_inputs=["x"], **arrays)
     assert np.array_equal(third.parameters.vector, again.parameters.vector)
+    # And so may parameters and their gradients.
+    double, twice = params.with_vector(2 * params.vector), fused.gradients(params, wanted_inputs=["x"], **arrays).parameters
+    one, other = fused.gradients(double, out=twice, **arrays), plain.gradients(double, **arrays)
+    assert one.parameters.vector is twice.vector and np.allclose(one.parameters.vector, other.parameters.vector, rtol=1e-9, atol=1e-11)
+    assert np.array_equal(again.parameters.vector, third.parameters.vector)
+    fused.gradients(params, out=one.parameters, wanted_inputs=["x"], **arrays)
+    assert np.array_equal(one.parameters.vector, third.parameters.vector)
 
 
 @needs_numba

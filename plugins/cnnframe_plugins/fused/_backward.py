@@ -25,7 +25,7 @@ def backward_source(s: Loops) -> str:
             zero(t, "X", linear.maps_in * s.x_map, s.lanes)
         if s.dx or s.mode == "rows":
             zero(t, "D", (s.kernel_tile[0] if s.near else linear.maps) * s.d_map, s.lanes)
-        zero(t, "DK", linear.weights * s.lanes, s.lanes)
+        _cleared(t, s)
         zero(t, "DB", 3 * linear.maps * s.lanes, s.lanes)
         with t.block("for n in range(first, last):"):
             t(f"x = shift(x0, n * {s.in_block})", f"y = shift(y0, n * {s.out_block})", f"dy = shift(dy0, n * {s.out_block})")
@@ -38,14 +38,24 @@ def backward_source(s: Loops) -> str:
             if s.dx:
                 t(f"dx = shift(dx0, n * {s.in_block})")
                 _input(t, s)
-        with t.block(f"for i in range({linear.weights}):"):
-            t(f"put(dk, i, total(load(DK, i * {s.lanes})))")
+        if s.lane_sums:
+            with t.block(f"for i in range({linear.weights}):"):
+                t(f"put(dk, i, total(load(DK, i * {s.lanes})))")
         with t.block(f"for i in range({linear.maps}):"):
             t(f"put(db, i, total(load(DB, i * {s.lanes})))")
             if summed:
                 t(f"put(dbeta, i, total(load(DB, ({linear.maps} + i) * {s.lanes})))")
                 t(f"put(dshift, i, total(load(DB, ({2 * linear.maps} + i) * {s.lanes})))")
     return str(t)
+
+
+def _cleared(t: Text, s: Loops) -> None:
+    """Sums of the kernels' gradients begin at 0, where they do not begin with the only block."""
+    if s.lane_sums:
+        zero(t, "DK", s.linear.weights * s.lanes, s.lanes)
+    elif s.chain.batch > 1:
+        with t.block(f"for i in range({s.linear.weights}):"):
+            t("put(dk, i, 0.0)")
 
 
 def _parameters(t: Text, s: Loops) -> None:
@@ -182,9 +192,11 @@ def _kernel_sums(t: Text, s: Loops, maps: int, high: int, wide: int) -> None:
     # Kernels that are stored the other way round run backwards.
     sign = -1 if linear.flipped else 1
     t(f"z = w0 + ({kh - 1} - kh) * {kw} + {kw - 1} - kw" if linear.flipped else f"z = w0 + kh * {kw} + kw")
-    t(f"zp = shift(DK, z * {s.lanes})")
-    place = {(j, r, q): (j * linear.fan * area + sign * (r * kw + q)) * s.lanes for j, r, q in every}
-    t(*(f"a{j}_{r}_{q} = load(zp, {place[j, r, q]})" for j, r, q in every))
+    place = {(j, r, q): j * linear.fan * area + sign * (r * kw + q) for j, r, q in every}
+    if s.lane_sums:
+        t(f"zp = shift(DK, z * {s.lanes})", *(f"a{j}_{r}_{q} = load(zp, {place[j, r, q] * s.lanes})" for j, r, q in every))
+    else:
+        t(*(f"a{j}_{r}_{q} = splat(0.0)" for j, r, q in every))
     with t.repeat("oh", linear.rows):
         t(f"o = {'0' if s.near else f'co * {s.d_map}'} + oh * {s.d_row} + {s.left * s.step}")
         t(f"p = ci * {s.x_map} + (oh * {linear.stride[0]} + kh * {linear.dilation[0]}) * {s.x_row} + kw * {linear.dilation[1] * s.step}")
@@ -195,7 +207,11 @@ def _kernel_sums(t: Text, s: Loops, maps: int, high: int, wide: int) -> None:
                 for q in range(wide):
                     offset = r * linear.dilation[0] * s.x_row + q * linear.dilation[1] * s.step
                     t(*(f"a{j}_{r}_{q} = madd_load(a{j}_{r}_{q}, d{j}, xp, {offset})" for j in range(maps)))
-    t(*(f"store(zp, {place[j, r, q]}, a{j}_{r}_{q})" for j, r, q in every))
+    if s.lane_sums:
+        t(*(f"store(zp, {place[j, r, q] * s.lanes}, a{j}_{r}_{q})" for j, r, q in every))
+    else:
+        before = "get(dk, z + {0}) + " if s.chain.batch > 1 else ""
+        t(*(f"put(dk, z + {place[j, r, q]}, {before.format(place[j, r, q])}total(a{j}_{r}_{q}))" for j, r, q in every))
 
 
 def _input(t: Text, s: Loops) -> None:

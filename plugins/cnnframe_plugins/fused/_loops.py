@@ -4,7 +4,8 @@ A kernel goes through blocks: of as many samples as a vector has lanes, or of on
 stay in cache: the input with its border of zeros, and the sensitivities of the convolution. Per entry of a row there
 are `step` numbers, and a vector covers `span` columns: lanes and 1, or 1 and lanes.
 
-Each entry is summed in the order bias, input map, kernel row, kernel column; gradients by block, then over lanes.
+Each entry is summed in the order bias, input map, kernel row, kernel column; gradients by block, then over lanes, and in "rows"
+those of kernels over lanes, then by block.
 """
 
 from __future__ import annotations
@@ -212,6 +213,11 @@ class Loops:
         return not self.dx and self.mode != "maps"
 
     @property
+    def lane_sums(self) -> bool:
+        """Whether gradients of kernels are summed up lane by lane until the end; in "rows" there is one vector for few samples or for one alone."""
+        return self.mode == "lanes"
+
+    @property
     def d_at(self) -> str:
         """Where the sensitivities of map c begin, as source."""
         return f"{'(c - co)' if self.near else 'c'} * {self.d_map}"
@@ -262,7 +268,7 @@ class Loops:
         sizes = {
             "x": self.linear.maps_in * self.x_map if self.copies else 0,
             "d": (self.kernel_tile[0] if self.near else self.slices) * self.d_map,
-            "dk": self.linear.weights * (1 if self.mode == "maps" else self.lanes),
+            "dk": self.linear.weights * {"lanes": self.lanes, "rows": 0, "maps": 1}[self.mode],
             "db": 3 * self.slices * self.lanes,
             "k": self.linear.weights if self.mode == "maps" else 0,
             "y": self.slices * self.y_row if self.passes else 0,

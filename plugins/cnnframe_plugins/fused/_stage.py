@@ -21,7 +21,7 @@ from ._functions import source as functions_source
 from ._geometry import DTYPES, Chain, Declined, read
 from ._layout import PLAIN, Layout
 from ._loops import PLACES, Loops, at
-from ._run import Run, address, series, series_ready
+from ._run import MOVING, Run, address, series, series_ready
 from ._wide import why_not_wide, wide_source
 
 FEW: Final = 8
@@ -150,21 +150,26 @@ class Compiled:
         """Write dx, if it is wanted, and the gradients of the parameters."""
         self.bind_backward(dy, x, y, params, saved, dx, dparams, scratch)()
 
-    def bind_forward(self, x: Any, params: Mapping[str, Any], y: Any, saved: Any, scratch: Any) -> Run:
-        """Settle the buffers; the result runs `forward` on them as often as it is called. Without x, it has to `take` one first."""
-        given = {"x": x, "y": y, "saved": saved, "scratch": scratch, **self._named(params, "")}
-        return self._bound("forward", given)
+    def bind_forward(self, x: Any, params: Mapping[str, Any], y: Any, saved: Any, scratch: Any, *, moving: bool = False) -> Run:
+        """Settle the buffers; the result runs `forward` on them as often as it is called. Without x, it has to `take` one first.
 
-    def bind_backward(self, dy: Any, x: Any, y: Any, params: Mapping[str, Any], saved: Any, dx: Any | None, dparams: Mapping[str, Any], scratch: Any) -> Run:
-        """Settle the buffers; the result runs `backward` on them as often as it is called."""
+        Where parameters are `moving`, it has to `move` before these are gone, and does not keep them.
+        """
+        given = {"x": x, "y": y, "saved": saved, "scratch": scratch, **self._named(params, "")}
+        return self._bound("forward", given, moving=moving)
+
+    def bind_backward(
+        self, dy: Any, x: Any, y: Any, params: Mapping[str, Any], saved: Any, dx: Any | None, dparams: Mapping[str, Any], scratch: Any, *, moving: bool = False
+    ) -> Run:
+        """Settle the buffers; the result runs `backward` on them as often as it is called. Parameters and their gradients may be `moving`, likewise."""
         given = {"x": x, "y": y, "saved": saved, "dy": dy, "scratch": scratch, **self._named(params, ""), **self._named(dparams, "d")}
         if self.stage.dx:
             if dx is None:
                 raise ValueError("a stage whose dx is wanted has to be given an array for it")
             given["dx"] = dx
-        return self._bound("backward", given)
+        return self._bound("backward", given, moving=moving)
 
-    def _bound(self, name: str, given: Mapping[str, Any]) -> Run:
+    def _bound(self, name: str, given: Mapping[str, Any], *, moving: bool) -> Run:
         given = {place: array for place, array in given.items() if array is not None}
         self._check(given)
         table = np.zeros(len(PLACES), np.int64)
@@ -172,7 +177,8 @@ class Compiled:
             if place in given:
                 table[at(place)] = address(given[place])
         table[at("links")] = address(self._links)
-        return Run(((self.kernels[name], address(table), _blocks(self.loops)),), (table, *given.values(), self._links))
+        held = [array for place, array in given.items() if not (moving and place in MOVING)]
+        return Run(((self.kernels[name], address(table), _blocks(self.loops)),), (table, *held, self._links))
 
     def _named(self, params: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         return {f"{prefix}{place}": params[name] for place, name in zip(("k", "b", "beta", "shift"), self.loops.chain.names, strict=True) if name}
