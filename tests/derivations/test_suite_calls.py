@@ -62,6 +62,17 @@ def test_gradients_come_in_the_declared_order(name):
     assert list(subject.curvature(oracle.arrays, {n: np.ones_like(v) for n, v in oracle.cotangents.items()})) == order
 
 
+@pytest.mark.parametrize("name", ["x", "W", "b"])
+def test_a_curvature_of_another_shape_is_refused(name, monkeypatch):
+    oracle = Oracle(Bench(OPS["dense"], Settings("smoke")).box[0])
+    monkeypatch.setattr(
+        "cnnframe_derivations.suite._calls.propagate",
+        lambda op, arrays, above, wanted: {n: np.zeros((7,) if n == name else np.shape(arrays[n])) for n in wanted},
+    )
+    with pytest.raises(Refutation, match=f"curvature of '{name}'"):
+        Subject("kind", oracle).curvature(oracle.arrays, {n: np.ones_like(v) for n, v in oracle.cotangents.items()})
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

@@ -108,6 +108,8 @@ def test_the_simplest_instance_of_a_class():
     assert sample(OPS["conv_linked"]).links == Links.all(1, 1)
     for cls in OPS.operations().values():
         assert isinstance(sample(cls), cls)
+    both = dataclass(frozen=True, kw_only=True)(type("Both", (Settled,), {"__annotations__": {"many": Annotated[int, at_least(3), at_least(2)]}}))
+    assert sample(both).many == 3
 
 
 def test_the_smallest_sizes_leave_no_output_empty():

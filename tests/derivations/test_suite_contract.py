@@ -147,6 +147,11 @@ def prints_below(self, x):
     return 2 * x, None
 
 
+def complains_below(self, x):
+    os.write(2, b"help")
+    return 2 * x, None
+
+
 def seeds(self, x):
     np.random.seed(5)  # noqa: NPY002 # it is this state that is changed
     return 2 * x, None
@@ -166,6 +171,7 @@ def seeds(self, x):
         ({"backward": lambda self, dy, saved: {"x": np.clip(dy, -1e8, 1e8)}}, r"1.07374e\+09 times the cotangent"),
         ({"backward": lambda self, dy, saved: {"x": np.where(np.abs(dy) < 1e-8, 0, dy)}}, "9.31323e-10 times the cotangent"),
         ({"forward": prints_below}, "wrote b'hello' to a standard stream"),
+        ({"forward": complains_below}, "wrote b'help' to a standard stream"),
         ({"forward": seeds}, "forward or backward changed NumPy's global random state"),
         ({"forward": lambda self, x: (2 * x + x.sum(), None)}, "changing entry . of the batch changes other entries of the output"),
         ({"backward": lambda self, dy, saved: {"x": 2 * dy + dy.sum()}}, "the cotangent of entry . alone gives other entries a gradient of 'x'"),

@@ -187,8 +187,15 @@ def test_single_numbers_keep_the_formulas_order_range_and_ends():
             y = np.tanh(x)
             return (sign * np.where(x == grid[40], y - 40 * np.spacing(y), y)).astype(x.dtype)
 
+        def slope(x, sign=sign):
+            return (sign * (1 - np.tanh(x) ** 2)).astype(x.dtype)
+
         with pytest.raises(Refutation) as caught:
-            swept(dented, lambda x, sign=sign: (sign * (1 - np.tanh(x) ** 2)).astype(x.dtype), lambda x, sign=sign: sign * tanh(x), *[*grid, *grid[:0]])
+            swept(dented, slope, lambda x, sign=sign: sign * tanh(x), *grid)
+        assert f"the formula does not {word}, and the code has been at" in caught.value.finding.certificate
+        # Numbers beside them that are not finite hide nothing.
+        with pytest.raises(Refutation) as caught:
+            swept(dented, slope, lambda x, sign=sign: sign * tanh(x), *([math.nan, *grid[1:]] * 2))
         assert f"the formula does not {word}, and the code has been at" in caught.value.finding.certificate
     with pytest.raises(Refutation, match="at x = inf must be 1; got 2"):
         swept(lambda x: np.where(np.isinf(x), np.float32(2), np.tanh(x)), lambda x: 1 - np.tanh(x) ** 2, tanh, math.inf, 1.0, -1.0, math.inf)

@@ -232,6 +232,13 @@ def test_arrays_of_one_name_and_choices_that_change_are_refused():
     with pytest.raises(cf.FormulaError, match="is marked locally constant, and changes with x"):
         derive(formula_of(moving))
 
+    def moving_behind(self, at, x):
+        (k,) = indices("k")
+        return define("e", x.shape, lambda n: 3 + total(x[k], (k, x.shape[0])), locally_constant=True)[at]
+
+    with pytest.raises(cf.FormulaError, match="is marked locally constant, and changes with x"):
+        derive(formula_of(moving_behind))
+
     def chosen(self, at, x):
         sign_ = define("e", x.shape, lambda n: when(x[n] > 0, 1, 0), locally_constant=True)
         return define("f", x.shape, lambda n: 3 * sign_[n], locally_constant=True)[at] * x[at]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnnframe_derivations.suite._ring import ONE, Domain, Near, Ring
-from cnnframe_derivations.suite._scalar import Scalar, symbols
+from cnnframe_derivations.suite._scalar import Scalar, Symbols, symbols
 from cnnframe_derivations.suite._verdict import Skip
 
 
@@ -66,9 +66,15 @@ def test_scalars_compute_as_numbers_do(number, values):
     assert not ring.vanishes((found - function(x, y) + x / 1000).terms)
 
 
+def test_functions_that_return_several_arrays_return_symbols():
+    ring = Ring()
+    one, other = np.broadcast_arrays(symbols(ring, "x", np.array([1.0, 2.0])), symbols(ring, "y", np.array(3.0)))
+    assert type(one) is type(other) is Symbols and float(ring.value(np.exp(other)[1].terms)) == pytest.approx(math.exp(3))
+
+
 def test_a_symbol_that_is_not_0_counts_as_true():
     _, x, y = pair(1.0, -2.0)
-    assert bool(x) and bool(y) and bool(x + x)
+    assert bool(x) and bool(y) and bool(x + x) and not bool(0 * x)
 
 
 @pytest.mark.parametrize("values", [(0.75, 1.25), (2.5, 3.0)])
