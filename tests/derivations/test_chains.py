@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import chain_kernels as planted
-import numpy as np
 import pytest
 
 import cnnframe as cf
-from cnnframe_derivations._rounding import Rounded, Rounding
 from cnnframe_derivations.suite import Settings, _chains, _joined_cases
-from cnnframe_derivations.suite._carried import _BENDS, Carried
 from cnnframe_derivations.suite._chain_bench import ChainBench, replay_chain, verify_chain
 from cnnframe_derivations.suite._chains import chains_of, everything, is_chain, resolve_chain
 from cnnframe_derivations.suite._joined import name_of
@@ -128,66 +125,6 @@ def test_a_case_is_read_as_it_was_written():
     for text in ("{", "{}", case.replay.replace('"wanted": "', '"wanted": "no'), case.replay.replace(case.dtype, "int8")):
         with pytest.raises(cf.DataError, match="--case is not a case"):
             ChainCase.read(BENT, text)
-
-
-@pytest.mark.parametrize("name", sorted(_BENDS))
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_what_a_function_makes_of_an_error_is_within_its_bound(name, dtype):
-    x, error = np.meshgrid([0.3, 1.0, 4.0, 9.0, -0.3, -2.0, 0.0][: 4 if name == "log" else 7], [0.0, 3.0, 50.0, 1e4, 1e5])
-    system = Carried(dtype)
-    found = system.function(name, Rounded(x, error))
-    apply = system.floats.functions[name]
-    for side in (-1, -0.5, 0.5, 1):
-        moved = x + side * system.allowed * error
-        if name == "sign":
-            assert system.ambiguous
-            continue
-        off = np.abs(apply(moved) - apply(x))
-        assert np.all(off <= system.allowed * found.error + 1e-15 * np.abs(apply(x))), (name, side)
-
-
-@pytest.mark.parametrize("exponent", [-2, -1, -0.5, 0.5, 1, 2, 3])
-def test_what_powers_and_products_make_of_errors_is_within_their_bounds(exponent):
-    x, error = np.meshgrid([0.3, 1.0, 4.0], [3.0, 50.0, 1e4, 1e5])
-    system = Carried("float32")
-    power, product = system.power(Rounded(x, error), exponent), system.multiply([Rounded(x, error), Rounded(-x, 2 * error)])
-    for one in (-1, 1):
-        d = one * system.allowed * error
-        assert np.all(np.abs((x + d) ** exponent - x**exponent) <= system.allowed * power.error)
-        for other in (-2, 2):
-            assert np.all(np.abs((x + d) * (-x + other * d) + x * x) <= system.allowed * product.error)
-
-
-def test_a_power_between_1_and_2_bends_most_near_0():
-    system = Carried("float32")
-    far = Rounded(np.array([1.0]), np.array([0.5 / system.allowed]))
-    assert 1.5**1.5 - 1 <= system.allowed * system.power(far, 1.5).error[0] < np.inf
-
-
-def test_sums_may_be_larger_by_what_is_carried():
-    system, plain = Carried("float32"), Rounding(24)
-    pieces = [(np.array([0, 0, 1]), Rounded(np.array([0.3, 0.7, 0.1]), np.array([5.0, 6.0, 7.0])))]
-    first, carried = plain.scatter((3,), pieces), system.scatter((3,), pieces)
-    assert carried.error == pytest.approx(first.error * (1 + np.array([2, 1, 0]) * system.allowed), rel=1e-12, abs=0)
-    assert np.all(carried.error[:2] > first.error[:2])
-
-
-@pytest.mark.parametrize("errors", [(0.0, 10.0), (10.0, 0.0)])
-def test_an_error_of_either_side_makes_a_comparison_ambiguous(errors):
-    system = Carried("float32")
-    system.compare("StrictLessThan", *(Rounded(np.array([value]), np.array([error])) for value, error in zip((1.0, 1.0 + 1e-6), errors, strict=True)))
-    assert system.ambiguous
-
-
-def test_comparisons_are_ambiguous_where_errors_reach_across_and_an_entry_is_equal_to_itself():
-    system = Carried("float32")
-    part = Rounded(np.array([1.0, 1.0 + 1e-6, 2.0]), np.array([10.0, 10.0, 10.0]))
-    first, again, third = (system.gather(part, np.array([at])) for at in (0, 0, 2))
-    system.compare("StrictLessThan", first, again)
-    system.compare("StrictLessThan", first, third)
-    assert not system.ambiguous
-    system.compare("StrictLessThan", first, system.gather(part, np.array([1])))
-    assert system.ambiguous
 
 
 def test_the_chains_of_a_kernel_hold_every_operation_that_it_takes():

@@ -39,8 +39,6 @@ _BENDS: dict[str, Any] = {
     "cos": lambda x, y, d: 1.0,
     "Logistic": lambda x, y, d: 0.097,
     "Softplus": lambda x, y, d: 0.25,
-    "Abs": lambda x, y, d: 0.0,
-    "sign": lambda x, y, d: 0.0,
 }
 """The largest second derivative within d of x, where y is the value."""
 
@@ -86,7 +84,7 @@ class Carried(Rounding):
         e, d = float(exponent), self.allowed * base.error
         with np.errstate(all="ignore"):
             far = np.abs(base.value) + d if e >= 2 else _nearest(base.value, d)
-            bend = abs(e * (e - 1)) * (1.0 if e in (1, 2) else far ** (e - 2))
+            bend = 0.0 if e == 1 else abs(e * (e - 1)) * far ** (e - 2)
             rest = _carried(bend * d / 2, base.error)
         return self._more(found, rest + self.least, (max(ULPS, abs(e)) + 1) * self.allowed)
 
@@ -96,10 +94,11 @@ class Carried(Rounding):
         d = self.allowed * x.error
         if name == "sign":
             self.ambiguous |= bool(np.any((d > 0) & (np.abs(x.value) <= d)))
+        if name in ("Abs", "sign"):
             return found
         with np.errstate(all="ignore"):
             rest = _carried(_BENDS[name](x.value, found.value, d) * d / 2, x.error)
-        return found if name == "Abs" else self._more(found, rest + self.least, (ULPS + 1) * self.allowed)
+        return self._more(found, rest + self.least, (ULPS + 1) * self.allowed)
 
     def compare(self, relation: str, left: Rounded, right: Rounded) -> Any:
         """Compare values, and note whether what is allowed could turn the answer."""
