@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import chain_kernels as planted
 import pytest
 
 import cnnframe as cf
-from cnnframe_derivations.suite import Settings, _chains, _joined_cases
+from cnnframe_derivations.suite import Settings, _chain_bench, _chains
 from cnnframe_derivations.suite._chain_bench import ChainBench, replay_chain, verify_chain
 from cnnframe_derivations.suite._chains import chains_of, everything, is_chain, resolve_chain
 from cnnframe_derivations.suite._joined import name_of
@@ -102,7 +102,7 @@ def test_an_activation_of_someone_else_is_found_and_judged():
 
 
 def test_sizes_that_no_operation_takes_leave_no_verdict(monkeypatch):
-    monkeypatch.setattr(_joined_cases, "PATIENCE", 30)
+    monkeypatch.setattr(_chain_bench, "served", partial(_chains.served, patience=30))
     monkeypatch.setattr(_chains, "TAKEN", 30)
 
     class Shy(planted.Chained):

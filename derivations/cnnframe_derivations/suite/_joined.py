@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from cnnframe import BATCH, PLAIN, Chain, Kernel, Loss, MemoryLayout, Op
+from cnnframe import BATCH, PLAIN, Chain, Kernel, MemoryLayout, Op
 from cnnframe._axes import Expr, Shape
 from cnnframe._declaration import Declaration
 from cnnframe._served import Bound
@@ -121,11 +121,6 @@ class Joined:
         """The parameters of all."""
         return {names[own]: axes for op, names in zip(self.ops, self.names, strict=True) for own, axes in op.params.items()}
 
-    @property
-    def inputs(self) -> Mapping[str, Any]:
-        """Those of the first."""
-        return self.ops[0].inputs
-
     @cached_property
     def declaration(self) -> Declaration:
         """Arrays with their sizes; what no gradient is asked for is constant."""
@@ -177,14 +172,13 @@ class Joined:
     @cached_property
     def text(self) -> str:
         """What does not depend on values, as JSON."""
-        letters = {name: value for name, value in self.known.items() if name not in self.ops[0].declaration.known}
-        sizes = {name: list(value) if isinstance(value, tuple) else value for name, value in letters.items()}
+        sizes = {name: value for name, value in self.known.items() if name not in self.ops[0].declaration.known}
         return json.dumps({"hyperparameters": self.hyperparameters(), "sizes": sizes, "wanted": self.wanted})
 
     @property
     def evaluation(self) -> Evaluations:
         """Formulas and derived gradients, composed; those of equal chains are the same."""
-        return _evaluations(_Key(self))
+        return _evaluations(_Key(tuple(map(type, self.ops)), self.text, self))
 
 
 class Evaluations:
@@ -264,28 +258,23 @@ def _handed(system: System, part: Any, shape: Shape) -> Any:
 def _about(evaluations: Evaluations) -> Any:
     """What the checks ask of a derivation."""
     parts, first = [part.derivation for part in evaluations.parts], evaluations.joined.ops[0].declaration
-    batched = all(of and of[0] == Expr("name", (BATCH,)) for of in first.inputs.values()) and not isinstance(evaluations.joined.ops[-1], Loss)
+    # What sums over a batch, as a loss does, splits as well.
+    batched = all(of and of[0] == Expr("name", (BATCH,)) for of in first.inputs.values()) and () not in evaluations.joined.outputs.values()
     return SimpleNamespace(
         conditions=tuple(condition for part in parts for condition in part.conditions),
-        batch_apart=batched and all(part.batch_apart or part.splits for part in parts),
-        splits=batched and all(part.splits for part in parts),
+        batch_apart=batched and all(part.splits for part in parts),
         symbolic=SimpleNamespace(shapes=evaluations.joined.given),
         program=SimpleNamespace(outputs=dict.fromkeys(evaluations.joined.outputs)),
     )
 
 
+@dataclass(frozen=True)
 class _Key:
-    """A chain without its kernel."""
+    """A chain, by what its formulas depend on."""
 
-    def __init__(self, joined: Joined) -> None:
-        self.joined = joined
-        self.known = (tuple(map(type, joined.ops)), joined.text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self.known == other.known
-
-    def __hash__(self) -> int:
-        return hash(self.known)
+    kinds: tuple[type[Op], ...]
+    text: str
+    joined: Joined = field(compare=False)
 
 
 @lru_cache(maxsize=256)

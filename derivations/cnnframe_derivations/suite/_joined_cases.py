@@ -177,10 +177,9 @@ def _made(kind: type[Op], given: tuple[tuple[str, Any], ...]) -> Op:
 
 
 @lru_cache(maxsize=4096)
-def _least(op: Op, ellipsis: Shape | None) -> Mapping[str, int]:
+def _least(op: Op) -> Mapping[str, int]:
     """The smallest sizes at which no output is empty."""
-    known = {**op.declaration.known, **({} if ellipsis is None else {ELLIPSIS: ellipsis})}
-    return least_sizes(op, known, letters_of(op)[1])
+    return least_sizes(op, op.declaration.known, letters_of(op)[1])
 
 
 class _NoneFits(Exception):
@@ -237,7 +236,7 @@ def _sizes(op: Op, rng: np.random.Generator, *, small: bool) -> dict[str, Any]:
     axes, letters = letters_of(op)
     if None in axes:
         known[ELLIPSIS] = SMALL_SHAPES[int(rng.integers(len(SMALL_SHAPES)))]
-    least = _least(op, known.get(ELLIPSIS))
+    least = _least(op)
     batch = 1 + int(rng.integers(2)) if small else BATCHES[int(rng.integers(len(BATCHES)))]
     # Of many samples small ones.
     room, more = (2, (0,)) if small else (4, (0, 1)) if batch > MANY else (8, (0, 1, 2, 4))
