@@ -46,7 +46,8 @@ MISSES = 8
 def is_chain(name: str) -> bool:
     """Whether a name on the command line says a chain: "conv+relu@fused"; a file may have a plus in its name."""
     first = name.rpartition(BETWEEN)[0] or name
-    return PLUS in first and not Path(first.rpartition(":")[0]).is_file()
+    where, _, said = first.rpartition(":")
+    return PLUS in (said if Path(where).is_file() else first)
 
 
 def resolve_chain(name: str, registry: Registry) -> tuple[Kinds, type[Kernel]]:
