@@ -39,7 +39,7 @@ HELD = ("cnnframe", "cnnframe_plugins", "scipy.special", "mpmath", "sympy", "hyp
 """What the tests and the package need, but for the package itself: imported once, so that each mutant begins in a copy of this process."""
 
 _SUITE = ("calls", "cases", "contract", "differences", "extremes", "kinds", "numbers", "oracle", "symbolic", "symbols", "values", "verdicts")
-_CHAINS = ("rounding", "truth", "cases", "choice")
+_CHAINS = ("rounding", "truth", "cases", "choice", "bench")
 PARTS = ("rounding", *(f"suite_{part}" for part in _SUITE), "derive", "symbolic", "curvature", "chains", *(f"chains_{part}" for part in _CHAINS))
 """Files of tests of the suite's parts."""
 FILES = (*PARTS, "mutants", "suite", "evidence", "kernels")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,7 @@ import cnnframe as cf
 from cnnframe import BATCH_LAST, Buffer, Kernel
 
 OPS = cf.load()
-CONV, RELU, TANH, MEAN, MAX = (OPS[name] for name in ("conv", "relu", "scaled_tanh", "mean_pool", "max_pool"))
+CONV, RELU, TANH, MEAN, MAX, DENSE, SHIFT = (OPS[name] for name in ("conv", "relu", "scaled_tanh", "mean_pool", "max_pool", "dense", "scale_shift"))
 
 
 class Chained(Kernel):
@@ -251,6 +252,99 @@ class HalfOfOne(SumAndReLU):
 
     name = "half_of_one"
     back = 0.5
+
+
+class NaNIsNothing(Chained):
+    """Right where the formula chooses: what is not above 0 is 0, whatever it is."""
+
+    name = "nan_is_nothing"
+
+    def value(self, u):
+        return np.where(u > 0, u, 0).astype(u.dtype) if type(self.chain.ops[1]) is RELU else Chained.value(self, u)
+
+
+class Layer(Kernel):
+    """Right: a dense layer with one of two functions."""
+
+    name = "layer"
+
+    @classmethod
+    def matches(cls, ops):
+        kinds = [type(op) for op in ops[:2]]
+        return 2 if len(kinds) == 2 and kinds[0] is DENSE and kinds[1] in (RELU, TANH) else 0
+
+    def buffers(self):
+        return {"v": Buffer(self.chain.outputs["y"], self.chain.dtype, kept=True)}
+
+    def bind(self, arrays):
+        dense, v, act = arrays.given[0], arrays.buffers["v"], self.chain.ops[1]
+
+        def forward():
+            u = dense["x"] @ dense["W"].T + dense["b"]
+            v[...] = np.maximum(u, 0) if type(act) is RELU else act.a * np.tanh(act.b * u)
+            arrays.outputs["y"][...] = v
+
+        def backward():
+            slope = v > 0 if type(act) is RELU else act.b / act.a * (act.a - v) * (act.a + v)
+            du = (arrays.cotangents["y"] * slope).astype(v.dtype)
+            into = arrays.gradients[0]
+            into["W"][...], into["b"][...] = du.T @ dense["x"], du.sum(axis=0)
+            if "x" in into:
+                into["x"][...] = du @ dense["W"]
+
+        return forward, backward if self.chain.learns else None
+
+
+@dataclass(frozen=True)
+class Both(cf.Layer):
+    """Two outputs: twice what comes in, and the squares."""
+
+    name = "both"
+    inputs = {"x": "n c"}
+    output = {"twice": "n c", "square": "n c"}
+
+    def forward(self, x):
+        return {"twice": 2 * x, "square": x * x}, x
+
+    def backward(self, dy, saved):
+        return {"x": 2 * dy["twice"] + 2 * saved * dy["square"]}
+
+    def formula(self, at, x):
+        return {"twice": 2 * x[at["twice"]], "square": x[at["square"]] ** 2}
+
+
+class ShiftAndBoth(Kernel):
+    """Right: two outputs of what is scaled and shifted."""
+
+    name = "shift_and_both"
+    least = 1
+
+    @classmethod
+    def matches(cls, ops):
+        return 2 if [type(op) for op in ops[:2]] == [SHIFT, Both] and ops[0].dims == 0 else 0
+
+    def bind(self, arrays):
+        given, dy = arrays.given[0], arrays.cotangents
+
+        def forward():
+            v = given["x"] * given["gain"] + given["shift"]
+            arrays.outputs["twice"][...], arrays.outputs["square"][...] = 2 * v, v * v
+
+        def backward():
+            v = given["x"] * given["gain"] + given["shift"]
+            dv, into = 2 * dy["twice"] + self.least * 2 * v * dy["square"], arrays.gradients[0]
+            into["gain"][...], into["shift"][...] = (dv * given["x"]).sum(axis=0), dv.sum(axis=0)
+            if "x" in into:
+                into["x"][...] = dv * given["gain"]
+
+        return forward, backward if self.chain.learns else None
+
+
+class OneOfTwoOutputs(ShiftAndBoth):
+    """What comes back from the second output is lost."""
+
+    name = "one_of_two_outputs"
+    least = 0
 
 
 RIGHT = (Chained, BatchBehind, AsItLies, FromTheInput, ByProducts, ReadsAgain)

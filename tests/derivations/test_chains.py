@@ -46,7 +46,10 @@ def test_what_is_replayed_is_refuted_and_by_a_right_kernel_not(wrong):
     assert not replay_chain(kinds, planted.Chained, report.finding.replay).finding
 
 
-@pytest.mark.parametrize(("kinds", "right"), [*((SMOOTH, kernel) for kernel in planted.RIGHT), (BENT, planted.Chained), (BENT, planted.AsItLies)])
+RIGHT = {SMOOTH: planted.RIGHT, BENT: (planted.Chained, planted.AsItLies, planted.NaNIsNothing)}
+
+
+@pytest.mark.parametrize(("kinds", "right"), [(kinds, kernel) for kinds, kernels in RIGHT.items() for kernel in kernels])
 def test_a_right_kernel_is_verified(kinds, right):
     report = verify_chain(kinds, right, Settings("smoke"), original=BENCHES[kinds])
     assert report.verdict == "verified", str(report)
@@ -60,6 +63,15 @@ def test_the_first_of_a_chain_may_have_several_inputs():
     report = verify_chain(kinds, planted.SumAndReLU, Settings("smoke"))
     assert report.verdict == "verified" and report.gradients == ("a", "b"), str(report)
     assert verify_chain(kinds, planted.HalfOfOne, Settings("smoke")).finding.what.startswith("entry")
+
+
+def test_the_last_of_a_chain_may_have_several_outputs():
+    kinds = (planted.SHIFT, planted.Both)
+    report = verify_chain(kinds, planted.ShiftAndBoth, Settings("smoke"))
+    assert report.verdict == "verified", str(report)
+    exact = next(evidence for evidence in report.evidence if evidence.kind == "exact")
+    assert {"output 'twice'", "output 'square'", "gradient of 'x'", "gradient of 'scale_shift1.gain'"} <= exact.compared.keys()
+    assert verify_chain(kinds, planted.OneOfTwoOutputs, Settings("smoke")).finding.what.startswith("entry")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import mpmath
 import numpy as np
 import pytest
+from chain_kernels import Both
 from suite_parts import OPS
 
 import cnnframe as cf
@@ -225,24 +226,6 @@ class Twice(cf.Layer):
 
     def formula(self, at, x):
         return 2 * x
-
-
-@dataclass(frozen=True)
-class Both(cf.Layer):
-    """Two outputs: twice what comes in, and the squares."""
-
-    name = "both"
-    inputs = {"x": "n c"}
-    output = {"twice": "n c", "square": "n c"}
-
-    def forward(self, x):
-        return {"twice": 2 * x, "square": x * x}, x
-
-    def backward(self, dy, saved):
-        return {"x": 2 * dy["twice"] + 2 * saved * dy["square"]}
-
-    def formula(self, at, x):
-        return {"twice": 2 * x[at["twice"]], "square": x[at["square"]] ** 2}
 
 
 @dataclass(frozen=True)

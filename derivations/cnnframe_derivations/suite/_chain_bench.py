@@ -27,7 +27,7 @@ from ._joined_cases import ChainCase
 from ._joined_oracle import ChainOracle
 from ._kernels import LAYOUTS, SAME, prepare
 from ._names import BETWEEN
-from ._run import KINDS, doubtful
+from ._run import KINDS, doubtful, of_one_case
 from ._values import EXTREMES, LATTICES
 from ._verdict import Evidence, OraclesDisagree, Refutation, Report, Skip
 
@@ -255,9 +255,7 @@ def replay_chain(kinds: Kinds, kernel: type[Kernel], text: str) -> Report:
     for kind, check in CHECKS.items():
         evidence = Evidence(kind, absent=f"the kernel declines it: {declined}" if declined else "")
         if not declined:
-            doubtful(evidence, partial(_once, bench, check, case, evidence))
-        if not evidence.checks and evidence.state == "verified":
-            evidence.absent = ", ".join(evidence.skipped)
+            of_one_case(evidence, partial(_once, bench, check, case, evidence))
         found.append(evidence)
     return _report(bench, found)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import ModuleType
 
 from hypothesis.errors import Unsatisfiable
@@ -12,7 +12,7 @@ from cnnframe import FormulaError, Op
 
 from .._target import operation
 from . import bounded, canaries, composed, contract, curvature, exact, exhaustive, extremes, independent, kinks, proved, symbolic
-from ._bench import Bench, Settings, put
+from ._bench import Bench, Check, Settings, put
 from ._cases import Case
 from ._coverage import sample
 from ._oracle import Oracle
@@ -50,16 +50,28 @@ def gather_from(bench: Bench, evidence: Evidence) -> Evidence:
 
 
 def doubtful(evidence: Evidence, gather: Callable[[], object]) -> Evidence:
-    """The evidence after it was gathered, with what went wrong in it."""
+    """The evidence after it was gathered, with what went wrong in it; if nothing was compared, that is a doubt."""
+    _caught(evidence, gather)
+    if evidence.state == "verified" and not evidence.checks:
+        evidence.doubt = "no check applied" + (f": {', '.join(evidence.skipped)}" if evidence.skipped else "")
+    return evidence
+
+
+def of_one_case(evidence: Evidence, gather: Callable[[], object]) -> Evidence:
+    """The same of a single case, which some kinds of evidence have nothing to say of."""
+    _caught(evidence, gather)
+    if not evidence.checks and evidence.state == "verified":
+        evidence.absent = ", ".join(evidence.skipped)
+    return evidence
+
+
+def _caught(evidence: Evidence, gather: Callable[[], object]) -> None:
     try:
         gather()
     except Refutation as refutation:
         evidence.finding = refutation.finding
     except (Exception, SystemExit) as error:  # noqa: BLE001 # one operation that cannot be judged must not end the run
         evidence.doubt = _doubt(error)
-    if evidence.state == "verified" and not evidence.checks:
-        evidence.doubt = "no check applied" + (f": {', '.join(evidence.skipped)}" if evidence.skipped else "")
-    return evidence
 
 
 @lru_cache(maxsize=4)
@@ -93,16 +105,12 @@ def replay(cls: type[Op], text: str) -> Report:
     for kind, module in KINDS.items():
         if hasattr(module, "CHECK"):
             evidence = Evidence(kind)
-            try:
-                put(module.CHECK, Oracle(module.CHECK.prepare(case)), evidence)
-            except Refutation as refutation:
-                evidence.finding = refutation.finding
-            except (Exception, SystemExit) as error:  # noqa: BLE001 # as above
-                evidence.doubt = _doubt(error)
-            if not evidence.checks and evidence.state == "verified":
-                evidence.absent = ", ".join(evidence.skipped)
-            found.append(evidence)
+            found.append(of_one_case(evidence, partial(_once, module.CHECK, case, evidence)))
     return report(cls, found)
+
+
+def _once(check: Check, case: Case, evidence: Evidence) -> None:
+    put(check, Oracle(check.prepare(case)), evidence)
 
 
 def report(cls: type[Op], evidence: list[Evidence]) -> Report:
