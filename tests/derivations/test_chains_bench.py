@@ -69,6 +69,7 @@ def test_as_many_structures_are_judged_as_the_profile_says():
         assert {case.lattice for case in bench.cases} == set(LATTICES)
     assert len({case.layout for case in BENCHES[BENT].cases}) == 4 and len({case.op.wanted for case in BENCHES[BENT].cases}) == 3
     assert {case.known[BATCH] for case in BENCHES[BENT].cases} >= {0, 1} and max(case.known[BATCH] for case in BENCHES[BENT].cases) > 16
+    assert min(Counter(case.op.wanted for case in BENCHES[BENT].cases).values()) >= 2
     assert BENCHES[BENT].layouts == [PLAIN]
     assert ChainBench(BENT, planted.Layer, Settings(seed=1)).cases[0].replay != BENCHES[BENT].cases[0].replay
 
@@ -110,6 +111,18 @@ def test_of_few_structures_one_has_no_gradients_and_the_others_have():
     besides = [len({setting for setting in case.met if not setting.endswith((" values", " layout"))}) for case in pool]
     first = next(number for number, case in enumerate(pool) if (case.op.ops, case.known) == (bench.cases[0].op.ops, bench.cases[0].known))
     assert besides[first] == max(besides)
+
+
+@pytest.mark.parametrize("wanted", ["parameters", "nothing"])
+def test_where_all_structures_are_without_some_gradients_one_stays_so(monkeypatch, wanted):
+    class Open(Compiled):
+        def prepare(self):
+            return ""
+
+    few = [replace(case, op=replace(case.op, wanted=wanted)) for case in BENCHES[BENT].cases[:4]]
+    monkeypatch.setattr(_chain_bench, "served", lambda *given: iter(few))
+    cases = ChainBench(BENT, Open, Settings()).cases
+    assert len(cases) == 24 and Counter(case.op.wanted for case in cases) == {wanted: 6, "all": 18}
 
 
 def test_another_kernel_is_judged_by_the_same_cases_but_those_that_it_declines():
@@ -168,8 +181,9 @@ def test_every_case_is_judged_in_every_layout():
 @pytest.mark.parametrize("least", [1, 6, 10])
 def test_the_smallest_case_that_fails_is_shown(least):
     bench = BENCHES[BENT]
-    large = max(bench.cases, key=lambda case: case.weight)
+    large = replace(max(bench.cases, key=lambda case: case.weight), lattice="small")
     found = finding_of(bench, refuses(lambda case: case.weight >= least), [large])
+    assert found.replay == next(case.replay for case in bench._small(large) if case.weight >= least)
     assert found.what == f"weight {min(case.weight for case in bench.smaller if case.weight >= least)}"
 
 

@@ -397,6 +397,9 @@ def test_a_case_that_is_read_is_the_one_that_was_written():
     assert all(np.array_equal(truths.gradients[name].value, others.gradients[name].value) for name in truths.gradients)
     for case in some(POOLED)[:40]:
         assert ChainCase.read(POOLED, case.replay).replay == case.replay
+    # Neither takes what the other does.
+    flat = case_of(FLAT(dims=2), DENSE(units=2), n=2, i=1, h0=2, h1=2)
+    assert ChainCase.read((FLAT, DENSE), flat.replay).op.ops == flat.op.ops
     assert ChainCase.read(READ, written(values="saturated")[1]).lattice == "saturated"
 
 

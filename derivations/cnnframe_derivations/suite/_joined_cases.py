@@ -34,6 +34,9 @@ MANY = 16
 WIDE = 32
 """So many maps, now and then: kernels may have another way from there on."""
 
+SHARES = ("all", "all", "all", "all", "parameters", "nothing")
+"""Which gradients are asked for, and how often."""
+
 TRIES = 12
 """How often the next operation of a chain is drawn until one fits."""
 
@@ -145,7 +148,7 @@ def _draw(kinds: Sequence[type[Op]], near: Sequence[Op], rng: np.random.Generato
             else:
                 op, at = _next(kind, shape, rng, getattr(first, "dims", None), small=small)
             ops.append(op)
-        joined = Joined(tuple(ops), known, DTYPES[int(rng.integers(2))], WANTED[(0, 0, 0, 0, 1, 2)[int(rng.integers(6))]])
+        joined = Joined(tuple(ops), known, DTYPES[int(rng.integers(2))], SHARES[int(rng.integers(len(SHARES)))])
         if not joined.params and joined.wanted == "parameters":
             joined = replace(joined, wanted="all")
         layout, lattice = LAYOUTS[int(rng.integers(len(LAYOUTS)))], LATTICES[number % len(LATTICES)]
