@@ -15,7 +15,7 @@ from cnnframe_derivations.suite import Settings, _chain_bench, bounded, contract
 from cnnframe_derivations.suite._bench import BUDGETS, Check
 from cnnframe_derivations.suite._calls import BEAT
 from cnnframe_derivations.suite._chain_bench import ChainBench, _most_settings, replay_chain, verify_chain
-from cnnframe_derivations.suite._run import KINDS
+from cnnframe_derivations.suite._run import KINDS, of_one_case
 from cnnframe_derivations.suite._values import EXTREMES, LATTICES
 from cnnframe_derivations.suite._verdict import Evidence, Finding, Refutation, Skip
 
@@ -344,6 +344,28 @@ def test_what_a_case_that_is_replayed_is_no_case_for_says_why():
     report = replay_chain(BENT, planted.Layer, bent["real"].replay)
     assert [evidence.state for evidence in report.evidence] == ["verified", "skipped", "verified", "skipped"]
     assert report.evidence[1].absent == "sums and products of its values are not exact" and not report.evidence[1].doubt
+
+
+@pytest.mark.parametrize(
+    ("passes", "fails", "state", "absent"),
+    [
+        (True, None, "verified", ""),
+        (False, None, "skipped", "no case"),
+        (False, ValueError("broken"), "inconclusive", ""),
+        (False, Refutation(Finding("exact", "wrong", (), "", "as it is")), "refuted", ""),
+    ],
+)
+def test_one_case_is_none_for_a_check_that_compares_nothing(passes, fails, state, absent):
+    evidence = Evidence("exact")
+
+    def gather():
+        evidence.skipped["no case"] += 1
+        if passes:
+            evidence.passed("output")
+        if fails:
+            raise fails
+
+    assert of_one_case(evidence, gather) is evidence and (evidence.state, evidence.absent) == (state, absent)
 
 
 def test_a_case_that_the_kernel_declines_is_not_judged():
