@@ -34,7 +34,7 @@ PAYS = 2**24
 WORTH = 2**27
 """Operations of a part below which more of them fit a cache and yet take longer: each is some dozens of calls, for which threads wait for each other."""
 
-ROOM = 3 * 2**22
+ROOM = 2**22
 """Bytes of arrays between forward and backward that a part may take, even one whose kernels go through it piece by piece."""
 
 SLOWER = 4

@@ -66,6 +66,7 @@ JOBS = {
     "stride 2, 128-128": single(128, 128, 3, 16, padding=1, stride=2),
     "stride 3, 96-160": single(96, 160, 5, 20, stride=3),
     "dilation 2, 96-160": single(96, 160, 3, 16, padding=2, dilation=2),
+    "odd maps, 100-150": single(100, 150, 3, 15, padding=1),
     "bouvrie, tanh": bouvrie(TANH),
     "bouvrie, a plugin's activation": bouvrie(("plugin",)),
 }
@@ -76,7 +77,7 @@ ROWS = [
     ("conv 1-6", 64),
     ("conv 3-32", 1),
     *((name, 64) for name in ("conv 64-64", "conv 64-128", "conv 128-128")),
-    *((name, 64) for name in ("stride 2, 128-128", "stride 3, 96-160", "dilation 2, 96-160")),
+    *((name, 64) for name in ("stride 2, 128-128", "stride 3, 96-160", "dilation 2, 96-160", "odd maps, 100-150")),
     *((name, 50) for name in ("bouvrie, tanh", "bouvrie, a plugin's activation")),
 ]
 CLASSES = 10

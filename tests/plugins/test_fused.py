@@ -79,6 +79,13 @@ WIDE = {
     "padded, relu, max": Case((Conv(PAIR, 3, padding=1), ReLU(), MaxPool(2, 2)), (3, PAIR // 2, 6, 5), dtype="float64", mode="maps", border=1),
     "few maps in, correlation": Case((Conv(PAIR, (3, 2), orientation="correlation"), ReLU()), (2, 3, 5, 9), dtype="float64", dx=False, mode="maps", border=2),
     "tanh subsample softplus": Case((Conv(PAIR, 3), TANH, Subsample(2), Softplus()), (2, PAIR, 6, 4), exact=False, dtype="float64", mode="maps"),
+    "stride": Case((Conv(PAIR, 3, padding=1, stride=2), ReLU(), MaxPool(2, 2)), (2, PAIR, 8, 11), dtype="float64", mode="maps", border=1),
+    "strides beyond the kernel": Case((Conv(PAIR, (2, 1), stride=(3, 2)),), (2, PAIR // 2, 9, 6), dtype="float64", mode="maps"),
+    "a larger stride than a dilation": Case((Conv(PAIR, (3, 4), stride=(3, 4), dilation=2, padding=2),), (2, PAIR, 11, 12), dtype="float64", mode="maps"),
+    "stride and dilation in step": Case((Conv(PAIR, 3, stride=2, dilation=(2, 4), padding=3), ReLU()), (1, PAIR, 9, 12), dtype="float64", mode="maps"),
+    "dilation": Case((Conv(PAIR, 3, padding=2, dilation=(2, 1), orientation="correlation"),), (2, PAIR // 2, 6, 7), dtype="float64", mode="maps", border=1),
+    "more padding than kernel": Case((Conv(PAIR, 1, padding=2, stride=(1, 2)), ReLU()), (2, PAIR // 2, 3, 4), dtype="float64", mode="maps"),
+    "few maps in, stride and dilation": Case((Conv(PAIR, 3, stride=2, dilation=2),), (2, 3, 9, 11), dtype="float64", dx=False, mode="maps"),
 }
 
 

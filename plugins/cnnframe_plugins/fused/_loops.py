@@ -28,6 +28,21 @@ def at(name: str) -> int:
 
 
 @dataclass(frozen=True)
+class Taps:
+    """Which taps of one axis of a kernel add to an entry, and what they read.
+
+    Entry e reads at e * stride + start + i * each by tap first + i * step, for i below count.
+    """
+
+    count: int
+    stride: int = 1
+    start: int = 0
+    each: int = 1
+    first: int = 0
+    step: int = 1
+
+
+@dataclass(frozen=True)
 class Loops:
     """Sizes of all buffers, and what writes the source.
 
@@ -141,21 +156,49 @@ class Loops:
         return f"({c} * {rows + 2 * b} + {r}) * {row} + {v} * {self.lanes} + {b * (row + self.step)}"
 
     @property
+    def windows(self) -> tuple[Taps, Taps]:
+        """What the output reads of the input between its borders, by rows and columns."""
+        rows, columns = (Taps(k, s, 0, d) for k, s, d in zip(self.linear.size, self.linear.stride, self.linear.dilation, strict=True))
+        return rows, columns
+
+    def phase(self, axis: int, first: int) -> Taps:
+        """What entries first, first + stride, ... of the input read of the sensitivities between their borders, by taps of the flipped kernel, in "maps"."""
+        linear = self.linear
+        size, stride, dilation = linear.size[axis], linear.stride[axis], linear.dilation[axis]
+        # Tap k of a kernel brings entry i to entry (i + padding - k dilation) / stride of the output.
+        met = [k for k in reversed(range(size)) if (first + linear.padding[axis] - k * dilation) % stride == 0]
+        places = [(first + linear.padding[axis] - k * dilation) // stride + self._edges(axis)[0] for k in met]
+        if not met:
+            return Taps(0)
+        step, each = (met[0] - met[1], places[1] - places[0]) if len(met) > 1 else (1, 1)
+        return Taps(len(met), 1, places[0], each, size - 1 - met[0], step)
+
+    def _edges(self, axis: int) -> tuple[int, int]:
+        """How many zeros the sensitivities need before and behind them, in "maps"."""
+        linear = self.linear
+        size, stride, dilation, padding = linear.size[axis], linear.stride[axis], linear.dilation[axis], linear.padding[axis]
+        extent, total = ((linear.height, linear.rows), (linear.width, linear.columns))[axis]
+        reached = [(i + padding - k * dilation) // stride for i in range(extent) for k in range(size) if (i + padding - k * dilation) % stride == 0]
+        return (max(0, -min(reached, default=0)), max(0, max(reached, default=0) + 1 - total)) if self.dx else (0, 0)
+
+    @property
     def left(self) -> int:
         """Columns of zeros before the sensitivities."""
+        if self.mode == "maps":
+            return self._edges(1)[0]
         return max(0, (self.linear.size[1] - 1) * self.linear.dilation[1] - self.linear.padding[1]) if self.dx else 0
 
     @property
     def d_start(self) -> int:
         """Where in a map of the sensitivities the first one is: behind columns of zeros, and in "maps" rows of them."""
-        above = self.linear.size[0] - 1 - self.linear.padding[0] if self.dx and self.mode == "maps" else 0
+        above = self._edges(0)[0] if self.mode == "maps" else 0
         return above * self.d_row + self.left * self.step
 
     @property
     def d_row(self) -> int:
         """Numbers in a row of the sensitivities, with zeros around and between them where the convolution strides."""
         if self.mode == "maps":
-            return (self.linear.width + self.linear.size[1] - 1 if self.dx else self.linear.columns) * self.lanes
+            return (self.linear.columns + sum(self._edges(1))) * self.lanes
         columns = (self.linear.columns - 1) * self.spread + 1
         if self.mode == "rows":
             columns = self.y_row
@@ -166,12 +209,12 @@ class Loops:
     @property
     def spread(self) -> int:
         """Columns from one sensitivity to the next."""
-        return self.linear.stride[1] if self.dx else 1
+        return self.linear.stride[1] if self.dx and self.mode != "maps" else 1
 
     @property
     def d_map(self) -> int:
         """Numbers in a map of the sensitivities."""
-        return self.d_row * (self.linear.height + self.linear.size[0] - 1 if self.dx and self.mode == "maps" else self.linear.rows)
+        return self.d_row * (self.linear.rows + (sum(self._edges(0)) if self.mode == "maps" else 0))
 
     @property
     def out_block(self) -> int:

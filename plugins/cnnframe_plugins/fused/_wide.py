@@ -1,7 +1,8 @@
 """Source of convolutions of many maps: vectors across the output maps, on maps that lie side by side between borders of zeros.
 
 Weights are brought into the order in which they are read, once in a pass; sums of some columns by one or two vectors
-of maps are in registers. The gradient of the input is the same loop over flipped, transposed weights.
+of maps are in registers. The gradient of the input is the same loop over flipped, transposed weights; where the convolution
+strides, once for every phase, rows and columns of the input that meet the same taps.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Final
 
 from ._backward import sensitivities
 from ._forward import pool_row
-from ._loops import Loops, at, zero
+from ._loops import Loops, Taps, at, zero
 from ._text import Text, cut
 
 NEAR: Final = 4096
@@ -22,9 +23,7 @@ def why_not_wide(s: Loops) -> str | None:
     linear, lanes = s.linear, s.lanes
     if linear.links or linear.fan != linear.maps_in:
         return "links and groups are not for vectors across maps"
-    if linear.stride != (1, 1) or linear.dilation != (1, 1):
-        return f"a stride {linear.stride} or dilation {linear.dilation} is not for vectors across maps"
-    if linear.padding[0] != linear.padding[1] or any(k - 1 < p for k, p in zip(linear.size, linear.padding, strict=True)):
+    if linear.padding[0] != linear.padding[1]:
         return f"padding {linear.padding} is not for vectors across maps"
     if linear.maps % lanes:
         return f"{linear.maps} output maps are no whole number of vectors of {lanes}"
@@ -84,17 +83,24 @@ def _bordered(t: Text, s: Loops) -> None:
             t(f"store(y, p + v * {lanes}, splat(0.0))", f"store(y, p + ({columns + b} + v) * {lanes}, splat(0.0))")
 
 
-def _sums(t: Text, s: Loops, w: int, wide: int, source: str, row: str, sizes: tuple[int, int, int, int]) -> None:
-    """Add the products of all taps of all maps to a0_0 and so on, for columns from v on; `row` is that of the window's top."""
-    kh, kw = s.linear.size
+def _sums(t: Text, s: Loops, w: int, wide: int, source: str, taps: tuple[Taps, Taps], sizes: tuple[int, int, int, int]) -> None:
+    """Add the products of all taps of all maps to a0_0 and so on, for row u and columns from v on."""
+    rows, columns = taps
+    height, width = s.linear.size
     vectors, inner, map_size, row_size = sizes
-    with t.block(f"for ci in range({vectors}):"), t.repeat("kh", kh):
-        t(f"xp = shift({source}, ci * {map_size} + ({row} + kh) * {row_size} + v * {inner})")
-        t(f"kp = shift(K, ((cb * {vectors} + ci) * {kh} + kh) * {kw * inner * wide * s.lanes})")
-        with t.block(f"for q in range({kw * inner}):"):
-            t(f"kq = shift(kp, q * {wide * s.lanes})", "xq = shift(xp, q)")
+    if not rows.count or not columns.count:
+        return
+    with t.block(f"for ci in range({vectors}):"), t.repeat("kh", rows.count):
+        row, column = f"u * {rows.stride} + {rows.start} + kh * {rows.each}", f"v * {columns.stride} + {columns.start}"
+        t(f"xp = shift({source}, ci * {map_size} + ({row}) * {row_size} + ({column}) * {inner})")
+        tap = f"((cb * {vectors} + ci) * {height} + {rows.first} + kh * {rows.step}) * {width} + {columns.first}"
+        t(f"kp = shift(K, ({tap}) * {inner * wide * s.lanes})")
+        # Taps side by side are one loop.
+        joined = columns.step == columns.each == 1
+        with t.repeat("kw", 1 if joined else columns.count), t.block(f"for q in range({(columns.count if joined else 1) * inner}):"):
+            t(f"kq = shift(kp, (kw * {columns.step * inner} + q) * {wide * s.lanes})", f"xq = shift(xp, kw * {columns.each * inner} + q)")
             t(*(f"w{c} = load(kq, {c * s.lanes})" for c in range(wide)))
-            t(*(f"a{i}_{c} = madd(a{i}_{c}, w{c}, xq, {i * inner})" for i in range(w) for c in range(wide)))
+            t(*(f"a{i}_{c} = madd(a{i}_{c}, w{c}, xq, {i * columns.stride * inner})" for i in range(w) for c in range(wide)))
 
 
 def _forward(s: Loops) -> str:
@@ -110,12 +116,12 @@ def _forward(s: Loops) -> str:
                 _bordered(t, s)
             with t.block(f"for cb in range({s.slices // wide}):"):
                 if pool is None:
-                    with t.repeat("oh", linear.rows):
+                    with t.repeat("u", linear.rows):
                         _row(t, s, wide)
                 else:
                     with t.repeat("r", pool.rows):
                         with t.repeat("a", pool.size[0]):
-                            t(f"oh = r * {pool.size[0]} + a")
+                            t(f"u = r * {pool.size[0]} + a")
                             _row(t, s, wide)
                         with t.block(f"for c in range(cb * {wide}, cb * {wide} + {wide}):"):
                             pool_row(t, s)
@@ -129,9 +135,9 @@ def _row(t: Text, s: Loops, wide: int) -> None:
         with t.repeat("v", count, start, w):
             every = [(i, c) for c in range(wide) for i in range(w)]
             t(*(f"a{i}_{c} = load(b, (cb * {wide} + {c}) * {s.lanes})" for i, c in every))
-            _sums(t, s, w, wide, "x", "oh", sizes)
+            _sums(t, s, w, wide, "x", s.windows, sizes)
             kept, offset = ("kept", s.parts["y"]) if s.keeps_y else ("y", s.y_start)
-            t(f"base = cb * {wide * s.y_map} + oh * {s.y_row} + v * {s.lanes}")
+            t(f"base = cb * {wide * s.y_map} + u * {s.y_row} + v * {s.lanes}")
             for i, c in every:
                 place = f"base + {c * s.y_map + i * s.lanes}"
                 if s.keeps_x:
@@ -171,23 +177,25 @@ def _backward(s: Loops) -> str:
 def _kernels(t: Text, s: Loops) -> None:
     """Add one sample to the gradient of the weights, in the order of the packed ones."""
     linear, lanes = s.linear, s.lanes
-    kh, kw = linear.size
-    wide = _wide(s.slices)
-    vectors, taps = linear.maps_in // s.inner, kw * s.inner
-    many = _columns(s, taps, wide)
+    height, width = linear.size
+    wide, (rows, columns) = _wide(s.slices), s.windows
+    # Taps side by side are one row of numbers.
+    apart, taps = (1, width * s.inner) if columns.each == 1 else (width, s.inner)
+    vectors, many = linear.maps_in // s.inner, _columns(s, taps, wide)
     near = max(1, NEAR // (linear.columns * wide * lanes))
     with t.block(f"for start in range(0, {linear.rows}, {near}):"):
         t(f"end = min(start + {near}, {linear.rows})")
-        with t.block(f"for cb in range({s.slices // wide}):"), t.block(f"for ci in range({vectors}):"), t.repeat("kh", kh):
+        with t.block(f"for cb in range({s.slices // wide}):"), t.block(f"for ci in range({vectors}):"), t.repeat("kh", height), t.repeat("kw", apart):
             for first, w, count in cut(taps, many):
                 with t.repeat("q", count, first, w):
                     every = [(i, c) for i in range(w) for c in range(wide)]
-                    t(f"zp = shift(DK, (((cb * {vectors} + ci) * {kh} + kh) * {taps} + q) * {wide * lanes})")
+                    t(f"zp = shift(DK, ((((cb * {vectors} + ci) * {height} + kh) * {apart} + kw) * {taps} + q) * {wide * lanes})")
                     t(*(f"a{i}_{c} = load(zp, {(i * wide + c) * lanes})" for i, c in every))
                     with t.block("for oh in range(start, end):"):
-                        t(f"xr = shift(x, ci * {s.x_map} + (oh + kh) * {s.x_row} + q)", f"dr = shift(D, cb * {wide * s.d_map} + oh * {s.d_row} + {s.d_start})")
+                        t(f"xr = shift(x, ci * {s.x_map} + (oh * {rows.stride} + kh * {rows.each}) * {s.x_row} + kw * {columns.each * s.inner} + q)")
+                        t(f"dr = shift(D, cb * {wide * s.d_map} + oh * {s.d_row} + {s.d_start})")
                         with t.block(f"for v in range({linear.columns}):"):
-                            t(f"xp = shift(xr, v * {s.inner})", f"dp = shift(dr, v * {lanes})")
+                            t(f"xp = shift(xr, v * {columns.stride * s.inner})", f"dp = shift(dr, v * {lanes})")
                             t(*(f"d{c} = load(dp, {c * s.d_map})" for c in range(wide)))
                             t(*(f"a{i}_{c} = madd(a{i}_{c}, d{c}, xp, {i})" for i, c in every))
                     t(*(f"store(zp, {(i * wide + c) * lanes}, a{i}_{c})" for i, c in every))
@@ -209,12 +217,17 @@ def _inputs(t: Text, s: Loops) -> None:
     """The gradient of the input, within its border, which is left as it is."""
     linear, lanes, border = s.linear, s.lanes, s.linear.padding[0]
     vectors = linear.maps_in // lanes
-    wide = _wide(vectors)
-    with t.block(f"for cb in range({vectors // wide}):"), t.repeat("ih", linear.height):
-        for start, w, count in cut(linear.width, _columns(s, linear.width, wide)):
-            with t.repeat("v", count, start, w):
-                every = [(i, c) for c in range(wide) for i in range(w)]
-                t(*(f"a{i}_{c} = splat(0.0)" for i, c in every))
-                _sums(t, s, w, wide, "D", "ih", (s.slices, lanes, s.d_map, s.d_row))
-                t(f"base = cb * {wide * s.x_map} + (ih + {border}) * {s.x_row} + (v + {border}) * {lanes}")
-                t(*(f"store(dx, base + {c * s.x_map + i * lanes}, a{i}_{c})" for i, c in every))
+    wide, (down, across) = _wide(vectors), linear.stride
+    with t.block(f"for cb in range({vectors // wide}):"):
+        for top in range(min(down, linear.height)):
+            with t.repeat("u", -(-(linear.height - top) // down)):
+                for left in range(min(across, linear.width)):
+                    total = -(-(linear.width - left) // across)
+                    for start, w, count in cut(total, _columns(s, total, wide)):
+                        with t.repeat("v", count, start, w):
+                            every = [(i, c) for c in range(wide) for i in range(w)]
+                            t(*(f"a{i}_{c} = splat(0.0)" for i, c in every))
+                            _sums(t, s, w, wide, "D", (s.phase(0, top), s.phase(1, left)), (s.slices, lanes, s.d_map, s.d_row))
+                            row, column = f"u * {down} + {top + border}", f"v * {across} + {left + border}"
+                            t(f"base = cb * {wide * s.x_map} + ({row}) * {s.x_row} + ({column}) * {lanes}")
+                            t(*(f"store(dx, base + {c * s.x_map + i * across * lanes}, a{i}_{c})" for i, c in every))
