@@ -50,10 +50,12 @@ def test_operations_of_a_step_are_counted(peers):
 def test_the_page_names_who_is_missing_and_where_we_lose(peers, tmp_path):
     entry = {"version": "v1", "wall": 2e-3, "ratio": [1.5, 1.2, 1.9], "cpu_ratio": [1.4, 1.1, 1.8], "of_gemm": 0.5, "first": 0.1, "bytes": 3 * 2**20}
     contestants = {"fused": entry, "eager": {**entry, "ratio": [1.0, 1.0, 1.0], "bytes": 2**20}, "jax": {"missing": "No module named 'jax'"}}
-    row = {"job": "bouvrie", "batch": 50, "threads": 1, "rounds": 5, "quiet": True, "gemm": 90.0, "contestants": contestants}
-    (tmp_path / "results.json").write_text(json.dumps([row]))
+    row = {"job": "bouvrie", "batch": 50, "threads": 1, "machine": "Abacus, wood", "rounds": 5, "quiet": True, "gemm": 90.0, "contestants": contestants}
+    other = {**row, "machine": "Cray, 1 processor", "contestants": {"fused": {**entry, "ratio": [0.5, 0.4, 0.6]}}}
+    (tmp_path / "results.json").write_text(json.dumps([other, row]))
     peers("report").write(tmp_path / "results.json", tmp_path)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "Faster: bouvrie, batch 50, 1 thread (1.50)." in text
-    assert "With less memory: bouvrie, batch 50, 1 thread (3.0 MiB against 1.0)." in text
+    first, second = text[text.index("## Abacus, 1 thread") :].split("## Cray, 1 thread")
+    assert "PyTorch is faster: bouvrie, batch 50 (1.50)." in first and "PyTorch is faster: in no row." in second
+    assert "PyTorch takes less memory: bouvrie, batch 50 (3.0 MiB against 1.0)." in first and "Cray, 1 processor" in second
     assert "| JAX, jit | No module named 'jax' |" in text and "1.50 [1.20..1.90] | 1.40 [1.10..1.80]" in text

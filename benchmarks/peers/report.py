@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-from pathlib import Path
 
 from jobs import ROWS
 from run import CONTESTANTS, TORCH
@@ -37,20 +34,9 @@ process that is warm from a batch of one, whose arrays are freed and given back 
 """
 
 
-def machine():
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    wide = "AVX-512" if any("avx512f" in line for line in lines) else "AVX2" if any("avx2" in line for line in lines) else "neither AVX2 nor AVX-512"
-    return f"{model}, {os.cpu_count()} processors, {wide}, {platform.system()}, Python {platform.python_version()}"
-
-
 def ordered(rows):
     places = {row: number for number, row in enumerate(ROWS)}
-    return sorted(rows, key=lambda row: (row["threads"], places.get((row["job"], row["batch"]), len(places))))
+    return sorted(rows, key=lambda row: (row["machine"], row["threads"], places.get((row["job"], row["batch"]), len(places))))
 
 
 def table(rows):
@@ -79,7 +65,7 @@ def lost(rows):
     slower, larger = [], []
     for row in rows:
         entry = row["contestants"].get("fused", {})
-        where = f"{row['job']}, batch {row['batch']}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+        where = f"{row['job']}, batch {row['batch']}"
         ratio = entry.get("ratio" if row["quiet"] else "cpu_ratio", [0])[0]
         if ratio > 1:
             slower.append(f"{where} ({ratio:.2f})")
@@ -88,6 +74,11 @@ def lost(rows):
         if least is not None and entry.get("bytes") is not None and entry["bytes"] > least:
             larger.append(f"{where} ({entry['bytes'] / 2**20:.1f} MiB against {least / 2**20:.1f})")
     return slower, larger
+
+
+def title(row):
+    """On what a row was measured."""
+    return f"{row['machine'].split(',')[0]}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
 
 
 def draw(rows, path):
@@ -99,11 +90,12 @@ def draw(rows, path):
 
     shown = ("fused", "numpy", "jax", "textbook", "autograd")
     colours = dict(zip(shown, ("#1b6ca8", "#7fb3d5", "#c0792a", "#9a9a9a", "#cfcfcf"), strict=True))
-    threads = sorted({row["threads"] for row in rows})
-    most = max(sum(row["threads"] == count for row in rows) for count in threads)
-    figure, axes = plt.subplots(1, len(threads), figsize=(6.2 * len(threads), 0.62 * most + 1.6), squeeze=False, layout="constrained")
-    for axis, count in zip(axes[0], threads, strict=True):
-        mine = [row for row in rows if row["threads"] == count][::-1]
+    parts = {}
+    for row in rows:
+        parts.setdefault(title(row), []).insert(0, row)
+    most = max(map(len, parts.values()))
+    figure, axes = plt.subplots(1, len(parts), figsize=(6.2 * len(parts), 0.62 * most + 1.6), squeeze=False, layout="constrained")
+    for axis, (label, mine) in zip(axes[0], parts.items(), strict=True):
         for place, row in enumerate(mine):
             kind = "ratio" if row["quiet"] else "cpu_ratio"
             there = [name for name in shown if kind in row["contestants"].get(name, {})]
@@ -116,7 +108,7 @@ def draw(rows, path):
         axis.axvline(1, color="#333333", linewidth=1)
         axis.set_xscale("log")
         axis.set_yticks(range(len(mine)), [f"{row['job']}, {row['batch']}" + ("" if row["quiet"] else "\n(processor time)") for row in mine])
-        axis.set_title(f"{count} thread{'s' if count > 1 else ''}: time by PyTorch's best", fontsize=10)
+        axis.set_title(f"{label}: time by PyTorch's best", fontsize=10)
         axis.grid(axis="x", color="#dddddd")
         axis.set_axisbelow(True)
     handles = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
@@ -127,21 +119,25 @@ def draw(rows, path):
 
 def write(results, folder):
     rows = ordered(json.loads(results.read_text()))
-    versions = sorted({entry["version"] for row in rows for entry in row["contestants"].values() if "version" in entry})
-    slower, larger = lost(rows)
-    text = [HEAD, f"Machine: {machine()}. Versions: {'; '.join(versions)}.", "", "![Ratios](ratios.png)", ""]
-    text += [
-        "## Where PyTorch is better",
-        "",
-        f"Faster: {'; '.join(slower) or 'in no row'}.",
-        "",
-        f"With less memory: {'; '.join(larger) or 'in no row of those where it was measured'}.",
-        "",
-    ]
-    for count in sorted({row["threads"] for row in rows}):
-        gemm = sorted(row["gemm"] for row in rows if row["threads"] == count)
-        text += [f"## {count} thread{'s' if count > 1 else ''}", "", f"Matrix products reached {gemm[0]:.0f} to {gemm[-1]:.0f} GFLOP/s, by row.", ""]
-        text += [*table([row for row in rows if row["threads"] == count]), ""]
+    text = [HEAD, "![Ratios](ratios.png)", ""]
+    for label in dict.fromkeys(map(title, rows)):
+        mine = [row for row in rows if title(row) == label]
+        versions = sorted({entry["version"] for row in mine for entry in row["contestants"].values() if "version" in entry})
+        slower, larger = lost(mine)
+        gemm = sorted(row["gemm"] for row in mine)
+        text += [
+            f"## {label}",
+            "",
+            f"Machine: {mine[0]['machine']}. Versions: {'; '.join(versions)}.",
+            f"Matrix products reached {gemm[0]:.0f} to {gemm[-1]:.0f} GFLOP/s, by row.",
+            "",
+            f"PyTorch is faster: {'; '.join(slower) or 'in no row'}.",
+            "",
+            f"PyTorch takes less memory: {'; '.join(larger) or 'in no row of those where it was measured'}.",
+            "",
+            *table(mine),
+            "",
+        ]
     (folder / "README.md").write_text("\n".join(text), encoding="utf-8")
     try:
         draw(rows, folder / "ratios.png")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -66,6 +67,18 @@ class Child:
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+
+
+def machine():
+    """What the ratios of a row are true of."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
+    wide = "AVX-512" if any("avx512f" in line for line in lines) else "AVX2" if any("avx2" in line for line in lines) else "neither AVX2 nor AVX-512"
+    return f"{model}, {os.cpu_count()} processors, {wide}, {platform.system()}, Python {platform.python_version()}"
 
 
 def ticks(children=()):
@@ -161,7 +174,15 @@ def remembered(row, options):
 def summed_up(row, known, rounds, options):
     quiet = [took for took in rounds if max(entry["others"] for entry in took.values()) < options.others]
     used = quiet if len(quiet) >= 3 else rounds
-    found = {"job": row[0], "batch": row[1], "threads": options.threads, "rounds": len(used), "quiet": used is quiet, "contestants": known}
+    found = {
+        "job": row[0],
+        "batch": row[1],
+        "threads": options.threads,
+        "machine": machine(),
+        "rounds": len(used),
+        "quiet": used is quiet,
+        "contestants": known,
+    }
     best = [min((took[name]["wall"] for name in TORCH if name in took), default=None) for took in used]
     flops = operations(JOBS[row[0]], row[1])
     found["gemm"] = statistics.median(2 * 1024**3 / took["gemm"]["wall"] for took in used) / 1e9
@@ -227,9 +248,9 @@ def main():
 
 
 def keep(path, found):
-    """Put a row in its place: what was measured before of the same row is forgotten."""
+    """Put a row in its place: what was measured before of the same row on the same machine is forgotten."""
     kept = json.loads(path.read_text()) if path.exists() else []
-    which = ("job", "batch", "threads")
+    which = ("job", "batch", "threads", "machine")
     kept = [row for row in kept if any(row[key] != found[key] for key in which)]
     path.write_text(json.dumps([*kept, found], indent=1) + "\n")
 
@@ -238,7 +259,7 @@ def add(path, row, threads, known):
     """Add to what is known of a row."""
     kept = json.loads(path.read_text()) if path.exists() else []
     for entry in kept:
-        if (entry["job"], entry["batch"], entry["threads"]) == (*row, threads):
+        if (entry["job"], entry["batch"], entry["threads"], entry["machine"]) == (*row, threads, machine()):
             for name, more in known.items():
                 entry["contestants"].setdefault(name, {}).update(more)
     path.write_text(json.dumps(kept, indent=1) + "\n")
