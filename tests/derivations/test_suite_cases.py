@@ -64,6 +64,8 @@ def test_a_case_is_written_down_and_read_again():
         ('"units": 1', '"units": 0'),
         ('"i": 1', '"i": "a"'),
         ('"seed"', '"seat"'),
+        ('"seed": ', '"seed": -1'),
+        ('"seed": ', '"seed": 0.5e'),
         ("{", "["),
     ):
         with pytest.raises((DataError, cf.CnnframeError)):

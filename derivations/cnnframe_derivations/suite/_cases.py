@@ -142,9 +142,7 @@ class Case:
     def _read(cls, operation: type[Op], data: Mapping[str, Any]) -> Case:
         op = operation(**hyperparameters_from(operation, data["hyperparameters"]))
         sizes = sizes_from(data["sizes"])
-        if data["dtype"] not in DTYPES or data["layout"] not in LAYOUTS or data["values"] not in (*LATTICES, *EXTREMES, *PROMISED):
-            raise ValueError(f"element type, layout or values are unknown: {data['dtype']}, {data['layout']}, {data['values']}")
-        case = cls(op, {**op.declaration.known, **sizes}, data["dtype"], data["layout"], data["values"], data["seed"])
+        case = cls(op, {**op.declaration.known, **sizes}, *drawn_from(data, (*LATTICES, *EXTREMES, *PROMISED)))
         op.sizes(case.shapes)
         return case
 
@@ -161,6 +159,16 @@ class Case:
             text = np.array2string(np.asarray(value), separator=", ", threshold=24, edgeitems=2, precision=6).replace("\n", "")
             found.append(f"{name} {np.shape(value)} = {' '.join(text.split())}"[:150])
         return tuple(found)
+
+
+def drawn_from(data: Mapping[str, Any], values: Sequence[str]) -> tuple[str, str, str, int]:
+    """Element type, layout, values and seed out of plain data."""
+    found = data["dtype"], data["layout"], data["values"], data["seed"]
+    if found[0] not in DTYPES or found[1] not in LAYOUTS or found[2] not in values:
+        raise ValueError(f"element type, layout or values are unknown: {', '.join(map(str, found[:3]))}")
+    if type(found[3]) is not int or found[3] < 0:
+        raise ValueError(f"a seed is a whole number from 0 on; got {found[3]!r}")
+    return found
 
 
 def hyperparameters_from(operation: type[Op], data: Mapping[str, Any]) -> dict[str, Any]:

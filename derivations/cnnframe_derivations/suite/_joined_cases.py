@@ -17,7 +17,7 @@ from cnnframe._axes import ELLIPSIS, Shape
 from cnnframe._hyper import Hyperparameter, MultipleOf, hyperparameters
 
 from ._box import small_values
-from ._cases import DTYPES, LAYOUTS, SMALL_SHAPES, Case, Structure, hyperparameters_from, least_sizes, letters_of, show_op, sizes_from
+from ._cases import DTYPES, LAYOUTS, SMALL_SHAPES, Case, Structure, drawn_from, hyperparameters_from, least_sizes, letters_of, show_op, sizes_from
 from ._coverage import features
 from ._joined import WANTED, Joined
 from ._values import EXTREMES, LATTICES
@@ -102,11 +102,12 @@ class ChainCase(Case):
         """
         try:
             data = json.loads(text)
-            if data["dtype"] not in DTYPES or data["layout"] not in LAYOUTS or data["values"] not in (*LATTICES, *EXTREMES) or data["wanted"] not in WANTED:
-                raise ValueError("element type, layout, values or what is wanted are unknown")
+            if data["wanted"] not in WANTED:
+                raise ValueError(f"what is wanted is unknown: {data['wanted']}")
             ops = tuple(kind(**hyperparameters_from(kind, given)) for kind, given in zip(kinds, data["hyperparameters"], strict=True))
             known = {**ops[0].declaration.known, **sizes_from(data["sizes"])}
-            case = cls(Joined(ops, known, data["dtype"], data["wanted"]), known, data["dtype"], data["layout"], data["values"], data["seed"])
+            dtype, *rest = drawn_from(data, (*LATTICES, *EXTREMES))
+            case = cls(Joined(ops, known, dtype, data["wanted"]), known, dtype, *rest)
             ops[0].sizes(case.op.shapes[0])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"--case is not a case that a report printed: {type(error).__name__}: {error}") from error
