@@ -280,6 +280,33 @@ def test_integers_leave_no_room_and_other_numbers_some():
         assert all((truth.bound > 0).all() and (truth.bound < 1e-10 * (1 + truth.value)).all() for truth in rounded.values())
 
 
+@pytest.mark.parametrize("place", [0, -1])
+def test_derivatives_that_do_not_add_up_to_the_gradient_are_a_fault_of_the_suite(place, monkeypatch):
+    right = _curved._rounded
+
+    def off(*given):
+        found = right(*given)
+        key = next(iter(found))
+        value = found[key].value.copy()
+        value.ravel()[place] += 0.5
+        return {**found, key: replace(found[key], value=value)}
+
+    oracle = Oracle(a_case("dense", {"units": 2}, "real"))
+    above = {n: np.abs(v) for n, v in oracle.cotangents.items()}
+    _curved.curved(oracle, above)
+    monkeypatch.setattr(_curved, "_rounded", off)
+    with pytest.raises(OraclesDisagree, match="one by one do not add up to its gradient"):
+        _curved.curved(oracle, above)
+
+
+def test_a_second_derivative_that_no_difference_confirms_is_a_fault_of_the_suite(monkeypatch):
+    oracle = Oracle(a_case("softmax_cross_entropy", {}, "real"))
+    right = _curved._quotient
+    monkeypatch.setattr(_curved, "_quotient", lambda *given: 1.001 * right(*given))
+    with pytest.raises(OraclesDisagree, match="difference quotient"):
+        _curved.curved(oracle, oracle.cotangents)
+
+
 def test_an_output_that_does_not_depend_adds_no_room():
     one = _curved._bound(np.ones((1, 1)), np.array([[0.3]]), np.zeros((1, 1)), "float64")
     two = _curved._bound(np.ones((2, 1)), np.array([[0.3], [0.0]]), np.zeros((2, 1)), "float64")

@@ -171,6 +171,14 @@ def test_quiet_keeps_prints_and_warnings_to_itself(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_quiet_does_not_show_warnings_in_another_way(monkeypatch):
+    shown = []
+    monkeypatch.setattr(warnings, "showwarning", lambda *given, **more: shown.append(given))
+    with quiet():
+        warnings.warn("not shown", stacklevel=1)
+    assert not shown
+
+
 def other_environment():
     os.environ["CNNFRAME_TEETH"] = "1"
 

@@ -40,7 +40,7 @@ from cnnframe_derivations.suite._cases import (
     least_sizes,
     letters_of,
 )
-from cnnframe_derivations.suite._coverage import _of_windows, _rests, awkward, features, sample
+from cnnframe_derivations.suite._coverage import _of_bounds, _of_windows, _rests, awkward, features, sample
 from cnnframe_derivations.suite._values import EXTREMES, LATTICES, LINE
 from cnnframe_derivations.suite._verdict import Evidence, Skip
 
@@ -195,6 +195,12 @@ def test_the_settings_of_a_case_are_named():
     assert met(OPS.make("relu"), {ELLIPSIS: (4, 4)}) == PLAIN
     assert met(OPS.make("relu"), {ELLIPSIS: (17,)}) == PLAIN | {"more than 16 entries"}
     assert met(OPS.make("relu"), {ELLIPSIS: (0,)}) == set()
+
+
+def test_settings_that_bounds_rule_out_need_not_be_met():
+    hint = {"some": Annotated[int, between(3, 5)]}
+    op = dataclass(frozen=True, kw_only=True)(type("Bounded", (Activation,), {"name": "bounded_above", "__annotations__": hint}))
+    assert _of_bounds("some", hyperparameters(op)["some"], many_dims=True) == {"some above 3"}
 
 
 def test_the_settings_of_windows_are_named():

@@ -29,7 +29,7 @@ from suite_parts import (
     second_output,
 )
 
-from cnnframe import Layer
+from cnnframe import Activation, Layer
 from cnnframe._hyper import hyperparameters
 from cnnframe.algebra import indices, total
 from cnnframe_derivations import Settings
@@ -71,6 +71,18 @@ def test_a_class_that_takes_what_it_must_not_is_a_doubt():
     check_refusals(Rude, doubtful)
     assert doubtful.doubt == "count=1 must be refused with a HyperparameterError; got ValueError"
     assert gather("contract", Rude, Settings("glance")).doubt == doubtful.doubt
+
+    @dataclass(frozen=True)
+    class Anything(Activation):
+        name = "anything"
+        some: str = ""
+
+        def __post_init__(self):
+            """Hold nothing to anything."""
+
+    unbounded = Evidence("contract")
+    check_refusals(Anything, unbounded)
+    assert unbounded.doubt.startswith("some=<object object") and "must be refused with a HyperparameterError" in unbounded.doubt
 
 
 EVERY = {

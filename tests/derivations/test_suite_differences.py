@@ -55,6 +55,7 @@ def test_difference_formulas_are_exact_up_to_their_degree():
         (lambda x: x * exp(x), None),
         (lambda x: when(x > 0, exp(x), x), None),
         (lambda x: sp.Integer(3), 0),
+        (lambda x: exp(when(x > 0, 2, 3)), 0),
     ],
 )
 def test_the_degree_of_a_formula(expr, degree):

@@ -73,6 +73,21 @@ def test_the_power_and_the_errors_of_bounded_evidence():
     assert "exceeds the rounding bound" in refutation_of(bounded, wrong(), lattice="real").certificate
 
 
+def test_exact_evidence_goes_back_with_other_values_before():
+    calls = []
+
+    def forward(self, x):
+        calls.append("forward")
+        return 2 * x, None
+
+    def backward(self, dy, saved):
+        calls.append("backward")
+        # Wrong after a backward and a forward, one each.
+        return {"x": (3 if calls[-3:-1] == ["backward", "forward"] else 2) * dy}
+
+    assert "gradient of 'x'" in refutation_of(exact, broken(forward=forward, backward=backward), {"n": 3}).what
+
+
 def test_what_exact_evidence_confirms_by_differences():
     wrong = pointwise("half", df=lambda x: np.full_like(x, 0.5))
     found = refutation_of(exact, wrong())

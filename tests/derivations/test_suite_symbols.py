@@ -325,6 +325,8 @@ def test_values_far_from_0_are_compared_within_their_size():
 def test_roots_of_what_is_positive_for_all_values_decide_nothing():
     ring, x, _ = pair()
     assert ring.vanishes(((np.exp(x) ** 2) ** 0.5 - np.exp(x)).terms) and ring.branches == 0
+    assert ring.vanishes((np.sqrt(np.exp(x)) ** 2 - np.exp(x)).terms) and ring.sign((-np.exp(x) / 2).terms) == -1 and ring.branches == 0
+    assert ring.vanishes((np.sqrt(1009 * np.exp(x)) * np.sqrt(1009 * np.exp(-x)) - 1009).terms)
     assert ring.vanishes(((x**2) ** 0.5 - x).terms) and ring.branches == 1
     near = Ring(near=True)
     a = symbols(near, "a", np.array([0.75]))[0]

@@ -73,6 +73,7 @@ def test_extreme_values_are_where_their_names_say():
         assert np.all((np.abs(found["tiny"]) >= least) & (np.abs(found["tiny"]) <= 2 * least))
         denormal = np.abs(found["denormal"].astype(dtype))
         assert np.all((denormal > 0) & (denormal < limits.smallest_normal))
+        assert all(np.unique(np.abs(found[rule])).size > found[rule].size / 2 for rule in ("huge", "tiny", "denormal"))
     assert drawn("spike", 24, ()).shape == ()
 
 

@@ -225,6 +225,7 @@ def test_what_claims_prove_is_counted(monkeypatch):
     assert (
         judged().compared == {"gradient of 'x' (all shapes)": 2} and judged().notes == ["3 obligations, certificate checked"] and judged().state == "verified"
     )
+    assert judged(proved={"x": 2, "W": 1}).compared == {"gradient of 'x' (all shapes)": 2, "gradient of 'W' (all shapes)": 1}
     assert judged(stored=False).notes == ["3 obligations, proof searched for"]
     assert judged("smoke").absent == "this profile leaves it out" and not judged("smoke").checks
     assert judged(undecided=["no step\nmore"]).doubt == "nothing follows from what is declared: no step" and not judged(undecided=["no step"]).absent

@@ -36,7 +36,7 @@ class Scalar:
         """The other operand as a scalar, or None if it is an array or no number."""
         if isinstance(other, Scalar):
             return other
-        if isinstance(other, np.ndarray) or not np.isscalar(other):
+        if not np.isscalar(other):
             return None
         c = self.ring.constant(other)
         return Scalar(self.ring, self.ring.scale(ONE, c), float(other))
