@@ -17,6 +17,11 @@ Call = Callable[[], None]
 interpreter's lock is not needed between them; it returns None where it knows none."""
 
 
+def address(array: Array) -> int:
+    """Where an array's numbers begin."""
+    return int(array.__array_interface__["data"][0])
+
+
 class MemoryLayout(abc.ABC):
     """An order of entries; equal ones have the same name.
 

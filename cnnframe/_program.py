@@ -12,7 +12,7 @@ import numpy as np
 
 from ._arena import ALIGNMENT
 from ._kernel import Arrays, Buffer
-from ._memory import Call, MemoryLayout
+from ._memory import Call, MemoryLayout, address
 from ._op import Array
 from ._parameters import Layout
 from ._placing import LARGE, Placing, cotangent, own, wanted_layout
@@ -206,11 +206,6 @@ class Program:
                 found[name] = self._scratch[offset : offset + size].view(buffer.dtype).reshape(buffer.shape)
                 offset += _lines(buffer)
         return found
-
-
-def address(array: Array) -> int:
-    """Where an array's numbers begin."""
-    return int(array.__array_interface__["data"][0])
 
 
 def _nobody(array: Array) -> None:

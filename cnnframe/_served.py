@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from ._axes import Shape
 from ._errors import ContractError
 from ._kernel import Arrays, Chain, Kernel
-from ._memory import PLAIN, Call, MemoryLayout
+from ._memory import PLAIN, Call, MemoryLayout, address
 from ._op import Array, Op
 
 
@@ -58,11 +59,16 @@ def chain_of(op: Op, shapes: Mapping[str, Shape], dtype: np.dtype[Any]) -> Chain
     return Chain((op.name,), (op,), (dict(shapes),), op.output_shapes(op.sizes(shapes)), dtype, (frozenset(op.declaration.differentiable),))
 
 
+_Vector = tuple[Array, list[tuple[dict[str, Array], str, Array]]]
+"""A vector, and which array of which group lies where in it."""
+
+
 class Bound:
     """A kernel bound to arrays of its own, which lie as `given` and have been used for another step before.
 
     What it may not rely on is spoiled, so that whoever judges its answers sees it: what is in memory that it was not the last to
-    write to, and between its forward and its backward the inputs and outputs that it does not `keep`.
+    write to, and between its forward and its backward the inputs and outputs that it does not `keep`. The parameters of one that
+    `follows` lie elsewhere in every run, and so do their gradients.
 
     Raises:
         ContractError: it wrote to arrays that are given; on the call that did it.
@@ -90,12 +96,42 @@ class Bound:
         buffers = {name: np.empty(buffer.shape, buffer.dtype) for name, buffer in asked.items()}
         self._scratch = [buffers[name] for name, buffer in asked.items() if not buffer.kept]
         self._between = [*buffers.values(), *self._made.values()]
-        self._calls: tuple[Call, Call | None] = made.bind(Arrays(tuple(self._held), self._made, self._cotangents, tuple(self._gradients), buffers))
+        self._moves: list[Callable[[int, int], None]] | None = [] if kernel.follows else None
+        # Each in its turn: where a kernel is bound, where it rehearses, and where its answers count.
+        self._places = [self._vectors() for _ in range(3)] if kernel.follows else []
+        self._move()
+        held, gradients = (tuple(map(dict, groups)) for groups in (self._held, self._gradients))
+        self._calls: tuple[Call, Call | None] = made.bind(Arrays(held, self._made, self._cotangents, gradients, buffers, moves=self._moves))
         self._rehearse()
 
     def _layout(self, number: int, name: str) -> MemoryLayout:
         """How an argument of one of the operations lies, and its gradient."""
         return self._lies[0] if number == 0 and name in self._first else PLAIN
+
+    def _vectors(self) -> list[_Vector]:
+        """Memory for parameters and for their gradients."""
+        found = []
+        for groups in (self._held, self._gradients):
+            mine = [(own, name) for op, own in zip(self.chain.ops, groups, strict=True) for name in own if name in op.params]
+            vector = np.empty(sum(own[name].size for own, name in mine), self.chain.dtype)
+            ends = list(accumulate((own[name].size for own, name in mine), initial=0))
+            found.append((vector, [(own, name, vector[slice(*ends)].reshape(own[name].shape)) for (own, name), ends in zip(mine, pairwise(ends), strict=True)]))
+        return found
+
+    def _move(self) -> None:
+        """Bring parameters and their gradients to other memory, and leave nothing where they were."""
+        if not self._places:
+            return
+        here, before = self._places[0], self._places[-1]
+        self._places.append(self._places.pop(0))
+        for vector, _ in (*here, *before):
+            _spoil(vector)
+        for _, views in here:
+            for own, name, view in views:
+                own[name] = view
+        steps = [address(now) - address(then) for (now, _), (then, _) in zip(here, before, strict=True)]
+        for move in self._moves or ():
+            move(steps[0], steps[1])
 
     def _rehearse(self) -> None:
         """Go forward and back with the same entries in other places."""
@@ -110,6 +146,7 @@ class Bound:
         """The outputs by name, as their users see them."""
         for array in self._between:
             _spoil(array)
+        self._move()
         self._give()
         self._calls[0]()
         self._unchanged()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +73,59 @@ class AddsToGradients(RIGHT):
         return forward, wrong
 
 
+class Follows(Kernel):
+    """Right: a scale and a shift for each map, wherever they lie."""
+
+    name = "follows"
+    follows = True
+    heard = (1, 1)
+
+    @classmethod
+    def matches(cls, ops):
+        return int(ops[0].name == "scale_shift")
+
+    def bind(self, arrays):
+        lies = [0, 0]
+        if arrays.moves is not None:
+            arrays.moves.append(lambda *by: lies.__setitem__(slice(None), [at + step * heard for at, step, heard in zip(lies, by, self.heard, strict=True)]))
+        places = [[(name, *described(own[name])) for name in ("gain", "shift") if name in own] for own in (arrays.given[0], arrays.gradients[0])]
+
+        def now(which):
+            return {name: np.frombuffer((ctypes.c_char * size).from_address(at + lies[which]), dtype) for name, at, size, dtype in places[which]}
+
+        x, y = arrays.given[0]["x"], arrays.outputs["y"]
+        along = (slice(None), *(None,) * (x.ndim - 2))
+
+        def forward():
+            here = now(0)
+            y[...] = here["gain"][along] * x + here["shift"][along]
+
+        def backward():
+            dy, into, over = arrays.cotangents["y"], now(1), (0, *range(2, x.ndim))
+            into["gain"][...] = (dy * x).sum(axis=over)
+            into["shift"][...] = dy.sum(axis=over)
+            arrays.gradients[0]["x"][...] = dy * now(0)["gain"][along]
+
+        return forward, backward
+
+
+def described(array):
+    """Where an array begins, how many bytes it has, and of which type."""
+    return array.__array_interface__["data"][0], array.nbytes, array.dtype
+
+
+class StaysBehind(Follows):
+    """Hears nothing of it."""
+
+    heard = (0, 0)
+
+
+class LeavesGradients(Follows):
+    """Writes gradients where they were."""
+
+    heard = (1, 0)
+
+
 class Forgets(RIGHT):
     """Writes no output for an even number of maps."""
 
@@ -111,6 +165,13 @@ def test_a_wrong_kernel_is_refuted_with_a_small_case(wrong):
     finding = report.finding
     assert max(len(array.entries) for array in finding.arrays) <= 8 and len(str(report).splitlines()) <= 25
     assert replay_kernel(SUBSAMPLE, wrong, finding.replay).verdict == "refuted"
+
+
+def test_kernels_that_follow_are_told_where_parameters_lie():
+    run = Settings("smoke")
+    assert verify_kernel(OPS["scale_shift"], Follows, run).verdict == "verified"
+    for wrong in (StaysBehind, LeavesGradients):
+        assert verify_kernel(OPS["scale_shift"], wrong, run).verdict == "refuted"
 
 
 def test_the_command_line_names_operation_and_kernel():
