@@ -108,7 +108,8 @@ def draw(rows, path):
         axis.axvline(1, color="#333333", linewidth=1)
         axis.set_xscale("log")
         axis.set_yticks(range(len(mine)), [f"{row['job']}, {row['batch']}" + ("" if row["quiet"] else "\n(processor time)") for row in mine])
-        axis.set_title(f"{label}: time by PyTorch's best", fontsize=10)
+        axis.set_title(label, fontsize=10)
+        axis.set_xlabel("time by that of PyTorch at its best", fontsize=9)
         axis.grid(axis="x", color="#dddddd")
         axis.set_axisbelow(True)
     handles = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
@@ -125,6 +126,7 @@ def write(results, folder):
         versions = sorted({entry["version"] for row in mine for entry in row["contestants"].values() if "version" in entry})
         slower, larger = lost(mine)
         gemm = sorted(row["gemm"] for row in mine)
+        measured = any("bytes" in entry for row in mine for entry in row["contestants"].values())
         text += [
             f"## {label}",
             "",
@@ -133,7 +135,7 @@ def write(results, folder):
             "",
             f"PyTorch is faster: {'; '.join(slower) or 'in no row'}.",
             "",
-            f"PyTorch takes less memory: {'; '.join(larger) or 'in no row of those where it was measured'}.",
+            f"PyTorch takes less memory: {'; '.join(larger) or ('in no row' if measured else 'not measured here')}.",
             "",
             *table(mine),
             "",
