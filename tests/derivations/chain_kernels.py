@@ -21,13 +21,13 @@ class Chained(Kernel):
     """
 
     name = "chained"
-    follows = (RELU, TANH)
+    functions = (RELU, TANH)
     pools = (MEAN, MAX)
 
     @classmethod
     def matches(cls, ops):
         rest = [type(op) for op in ops]
-        if rest[:1] != [CONV] or len(rest) < 2 or rest[1] not in cls.follows:
+        if rest[:1] != [CONV] or len(rest) < 2 or rest[1] not in cls.functions:
             return 0
         return 3 if rest[2:3] and rest[2] in cls.pools else 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from chain_kernels import HalfOfOne, SumAndReLU
 
 import cnnframe as cf
 from cnnframe import DeclarationError
@@ -12,6 +13,49 @@ OPS = cf.load()
 
 # The others are judged by the command line where this project is checked.
 test_promises = promises(OPS["relu"], OPS["dense"])
+
+test_promises_of_kernels = promises(OPS["dense"], kernels=[OPS["numpy_dense"]], profile="smoke")
+
+
+def ids(test):
+    (mark,) = test.pytestmark
+    return [parameters.id for parameters in mark.args[1]]
+
+
+def test_kernels_have_items_for_what_they_serve_alone_and_in_chains():
+    found = ids(promises(OPS["add"], OPS["relu"], OPS["dense"], kernels=[HalfOfOne, OPS["numpy_dense"]]))
+    assert len(set(found)) == len(found) == 3 * 17 + 8 + 14
+    for name in ("add-reference-proved", "add+relu-half_of_one-exact-float32", "dense-numpy_dense-symbolic", "dense-numpy_dense-contract-float64"):
+        assert name in found
+    assert not any(name.startswith(("relu-half_of_one", "dense-numpy_dense-proved", "add+relu-half_of_one-proved")) for name in found)
+
+
+def test_a_wrong_kernel_fails_by_the_kinds_that_see_it(monkeypatch):
+    test = promises(OPS["add"], OPS["relu"], kernels=[HalfOfOne, SumAndReLU], profile="smoke")
+    (mark,) = test.pytestmark
+    judged = {parameters.id: parameters.values for parameters in mark.args[1]}
+    test(*judged["add+relu-sum_and_relu-exact-float32"])
+    with pytest.raises(pytest.fail.Exception, match=r"add\+relu: refuted by exact(?s:.*)cnnframe verify add\+relu@half_of_one --case"):
+        test(*judged["add+relu-half_of_one-exact-float32"])
+    monkeypatch.setattr(SumAndReLU, "unavailable", classmethod(lambda cls: "no library"))
+    with pytest.raises(DeclarationError, match="kernels: 'sum_and_relu' serves none of add, relu"):
+        promises(OPS["add"], OPS["relu"], kernels=[SumAndReLU])
+
+
+def test_a_kernel_that_is_unavailable_is_skipped_with_its_reason(monkeypatch):
+    kernel = OPS["numpy_dense"]
+    monkeypatch.setattr(kernel, "unavailable", classmethod(lambda cls: "no library"))
+    (mark,) = (test := promises(OPS["dense"], kernels=[kernel])).pytestmark
+    values = next(parameters.values for parameters in mark.args[1] if parameters.id == "dense-numpy_dense-exact-float32")
+    with pytest.raises(pytest.skip.Exception, match="numpy_dense: no library"):
+        test(*values)
+
+
+@pytest.mark.parametrize(("kernels", "message"), [((OPS["numpy_conv"],), "'numpy_conv' serves none of relu"), ((OPS["relu"],), "a kernel class was wanted")])
+def test_kernels_that_serve_nothing_are_refused(kernels, message):
+    with pytest.raises(DeclarationError, match=message):
+        promises(OPS["relu"], kernels=kernels)
+
 
 HALVED = """
     from dataclasses import dataclass

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -224,14 +224,22 @@ def verify_chain(
 ) -> Report:
     """Judge a kernel on a chain of operations; `left_out` are kinds of evidence that are open, and why; see `ChainBench` for the `original`."""
     bench = ChainBench(kinds, kernel, run, original)
-    evidence = []
-    for kind in KINDS:
-        found = Evidence(kind, absent="" if kind in GATHER else SAME, doubt=left_out.get(kind, ""))
-        BEAT.get()(f"{kind}: ")
-        if found.state == "verified":
-            doubtful(found, partial(_gather, bench, found))
-        evidence.append(found)
-    return _report(bench, evidence)
+    return _report(bench, [gather_chain(kind, bench, left_out.get(kind, "")) for kind in KINDS])
+
+
+def gather_chain(kind: str, bench: ChainBench, doubt: str = "") -> Evidence:
+    """One kind of evidence for a kernel on a chain; a `doubt` is why it is open."""
+    found = Evidence(kind, absent="" if kind in GATHER else SAME, doubt=doubt)
+    BEAT.get()(f"{kind}: ")
+    if found.state == "verified":
+        doubtful(found, partial(_gather, bench, found))
+    return found
+
+
+@lru_cache(maxsize=4)
+def bench_of_chain(kinds: Kinds, kernel: type[Kernel], run: Settings) -> ChainBench:
+    """The cases of a chain; kept, since all kinds of evidence share them."""
+    return ChainBench(kinds, kernel, run)
 
 
 def _gather(bench: ChainBench, evidence: Evidence) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -122,18 +122,26 @@ def verify_kernel(
     left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:
     """Judge a kernel in every layout in which it may meet its arrays; `left_out` are kinds of evidence that are open, and why."""
-    original = bench_of(cls, run)
-    benches = [Served(original, served(cls, kernel, layout), kernel, layout) for layout in _layouts(original, kernel)]
-    evidence = []
-    for kind in KINDS:
-        found = Evidence(kind, absent=SAME if kind in LEFT_OUT else "", doubt=left_out.get(kind, ""))
-        BEAT.get()(f"{kind}: ")
-        for bench in benches:
-            if found.state == "verified":
-                gather_from(bench, found)
-        found.notes = list(dict.fromkeys(found.notes))
-        evidence.append(found)
+    evidence = [gather_kernel(kind, cls, kernel, run, left_out.get(kind, "")) for kind in KINDS]
     return replace(report(cls, evidence), kernel=kernel.name, target=f"{target_of(cls)}{BETWEEN}{kernel.name}")
+
+
+def gather_kernel(kind: str, cls: type[Op], kernel: type[Kernel], run: Settings, doubt: str = "") -> Evidence:
+    """One kind of evidence for a kernel; a `doubt` is why it is open."""
+    found = Evidence(kind, absent=SAME if kind in LEFT_OUT else "", doubt=doubt)
+    BEAT.get()(f"{kind}: ")
+    for bench in _benches(cls, kernel, run):
+        if found.state == "verified":
+            gather_from(bench, found)
+    found.notes = list(dict.fromkeys(found.notes))
+    return found
+
+
+@lru_cache(maxsize=4)
+def _benches(cls: type[Op], kernel: type[Kernel], run: Settings) -> tuple[Served, ...]:
+    """The cases of an operation in each layout; kept, since all kinds of evidence share them."""
+    original = bench_of(cls, run)
+    return tuple(Served(original, served(cls, kernel, layout), kernel, layout) for layout in _layouts(original, kernel))
 
 
 def replay_kernel(cls: type[Op], kernel: type[Kernel], text: str) -> Report:
