@@ -105,9 +105,17 @@ class Kernel(abc.ABC):
     products: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
-        """Hold the name to the form that a registry needs."""
+        """Hold the name and the flags to the form that a registry and a planner need.
+
+        Raises:
+            DeclarationError: the name is no identifier, or a flag is neither True nor False.
+        """
         if "name" in cls.__dict__ and not (isinstance(cls.name, str) and cls.name.isidentifier()):
             raise DeclarationError(f"{cls.__qualname__}.name must be an identifier; got {cls.name!r}")
+        # A method or a table of one's own by such a name would count as True.
+        for flag in ("tiles", "compiles", "writes_last", "follows", "products"):
+            if not isinstance(getattr(cls, flag), bool):
+                raise DeclarationError(f"{cls.__qualname__}.{flag} must be True or False; got {getattr(cls, flag)!r}")
 
     def __init__(self, chain: Chain, taken: MemoryLayout = PLAIN, left: MemoryLayout = PLAIN) -> None:
         """Take a chain that `matches` and `declines` let through, and the layouts that `layouts` named."""

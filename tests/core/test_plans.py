@@ -426,3 +426,9 @@ def test_layouts_come_back_as_they_went():
 def test_a_kernel_needs_a_name_that_is_one():
     with pytest.raises(cf.DeclarationError, match=r"name must be an identifier; got 'two words'"):
         type("Bad", (TanhTwice,), {"name": "two words"})
+
+
+def test_flags_of_a_kernel_are_flags():
+    """A table of one's own that goes by such a name would change how the kernel is run, in silence."""
+    with pytest.raises(cf.DeclarationError, match=r"Bad.follows must be True or False; got \('relu',\)"):
+        type("Bad", (TanhTwice,), {"name": "bad", "follows": ("relu",)})
