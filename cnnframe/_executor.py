@@ -100,8 +100,8 @@ class Executor:
         keys = [_wiring.key(name, self.graph.wires) for name in asked]
         with self._quiet():
             work, arrays = self._prepare(params, inputs, tuple(dict.fromkeys(keys)))
-            values = work.values(params.vector, arrays)
-            if self.check_finite and not all(map(_inputs.all_finite, values.values())):
+            values, sound = work.values(params.vector, arrays, check=self.check_finite)
+            if not sound:
                 self._locate(work, params, arrays)
         return {name: values[key] if keys.index(key) == place else values[key].copy() for place, (name, key) in enumerate(zip(asked, keys, strict=True))}
 
@@ -114,8 +114,9 @@ class Executor:
         with self._quiet():
             work, arrays = self._prepare(params, inputs, self._targets())
             scale = _scale(work.batch, reduction)
-            loss = scale * sum(map(float, work.values(params.vector, arrays).values())) + self.penalty(params)
-        if self.check_finite and not np.isfinite(loss):
+            values, sound = work.values(params.vector, arrays, check=self.check_finite)
+            loss = scale * sum(map(float, values.values())) + self.penalty(params)
+        if self.check_finite and not (sound and math.isfinite(loss)):
             self._locate(work, params, arrays)
         return loss
 
@@ -134,9 +135,9 @@ class Executor:
             work, arrays = self._prepare(params, inputs, self._targets(), wanted, gradients=True)
             scale = _scale(work.batch, reduction)
             vector = np.empty(self.layout.size, params.dtype) if out is None else params.reused("gradients: out", out)
-            loss, found = work.gradients(params.vector, arrays, scale, vector)
+            loss, found, sound = work.gradients(params.vector, arrays, scale, vector, check=self.check_finite)
             loss = scale * loss + self._add_penalties(params, vector)
-            if self.check_finite and not (math.isfinite(loss) and all(map(_inputs.all_finite, (vector, *found.values())))):
+            if self.check_finite and not (sound and math.isfinite(loss) and _inputs.all_finite(vector)):
                 self._locate(work, params, arrays, scale)
         return Gradients(loss, Parameters(self.layout, vector), found)
 
@@ -198,8 +199,6 @@ class Executor:
         for name in work.plan.inputs:
             if name in self._ranged:
                 _inputs.check_values(name, arrays[name], self._uses[name])
-            elif self.check_finite:
-                _inputs.check_finite(name, arrays[name])
         return work, arrays
 
     def _work(self, make: Callable[..., Plan], batch: int) -> Work:
@@ -259,6 +258,8 @@ class Executor:
 
     def _locate(self, work: Work, params: Parameters, read: Values, scale: float = 1.0) -> None:
         """Go the same way again, node by node, and stop at the first array that is not finite."""
+        for name in work.plan.inputs:
+            _inputs.check_finite(name, read[name])
         for name, array in params.items():
             if not np.isfinite(array).all():
                 raise NonFiniteError(f"parameter {name!r} holds {first_bad(array)}")

@@ -92,15 +92,20 @@ def check_finite(name: str, array: Array) -> None:
         raise NonFiniteError(f"input {name!r} holds {first_bad(array)}; clean the data")
 
 
-FEW = 1 << 12
+FEW = 1 << 13
 """Of fewer entries than that a sum of squares is found sooner than a sum."""
 
 
 def all_finite(array: Any) -> bool:
     """Whether an array holds neither NaN nor infinity; to be called where NumPy does not warn of overflow."""
     # A sum is finite only if all entries are, and is quicker, of few entries that of their squares; one that overflows is looked at again.
-    total = np.vdot(array, array) if array.size < FEW else np.add.reduce(array, axis=None)
+    total = np.vdot(array, array) if array.size < FEW else np.einsum("i->", array.ravel("K"))
     return math.isfinite(total) or bool(np.isfinite(array).all())
+
+
+def finite(arrays: Mapping[str, Array]) -> bool:
+    """Whether all that can hold a NaN or an infinity do not."""
+    return all(all_finite(array) for array in arrays.values() if array.dtype.kind == "f")
 
 
 def first_bad(array: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arena import ALIGNMENT
+from ._arena import ALIGNMENT, aligned
 from ._kernel import Arrays, Buffer
 from ._memory import Call, MemoryLayout, address
 from ._op import Array
@@ -46,14 +46,14 @@ class Program:
         self._moves: list[Callable[[int, int], None]] | None = [] if follows else None
         gives = follows and alone and not cleared
         sizes = (
-            self._placing.arena.bytes + ALIGNMENT,
+            self._placing.arena.bytes,
             scratch,
             self._placing.between,
             0 if follows else flat,
             flat if plan.backward and not gives else 0,
         )
         there = memory or [np.zeros(0, np.uint8)] * len(sizes)
-        self.memory = tuple(old if old.nbytes >= size else np.zeros(size, np.uint8) for old, size in zip(there, sizes, strict=True))
+        self.memory = tuple(old if old.nbytes >= size else aligned(size) for old, size in zip(there, sizes, strict=True))
         self.bytes = sum(array.nbytes for array, old in zip(self.memory, there, strict=True) if array is not old)
         block, self._scratch, self._between, parameters, gradient = self.memory
         self._parameters = parameters[: sizes[3]].view(plan.dtype)

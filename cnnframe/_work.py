@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ._inputs import finite
 from ._kernel import Kernel
 from ._op import Array
 from ._parameters import Layout
@@ -125,58 +126,73 @@ class Work:
         sums = [total for total, mine in zip(self._sums, self._programs[1:], strict=True) if len(mine) > 1]
         return sum(program.bytes for program in programs.values()) + sum(total.nbytes for total in sums)
 
-    def values(self, parameters: Array, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The arrays that are asked for, new ones; losses are summed over the parts."""
+    def values(self, parameters: Array, inputs: Mapping[str, Array], *, check: bool = False) -> tuple[dict[str, Array], bool]:
+        """The arrays that are asked for, new ones, with losses summed over the parts; and whether these and the inputs are finite, if there is a `check`."""
         plan = self.plan
         found = {name: np.empty(self._shapes[name], plan.dtype) for name in plan.targets}
-        one = len(self.parts) == len(self.parts[0]) == 1
 
-        def run(worker: int) -> list[list[float]]:
-            losses = []
+        def run(worker: int) -> tuple[list[list[float]], bool]:
+            losses, sound = [], True
             for program, span in zip(self._programs[worker], self._spans[worker], strict=True):
-                program.load(parameters, self._part(inputs, span, one=one))
+                given = self._part(inputs, span, plan.inputs)
+                # While they are on their way through the cache of this thread.
+                sound = sound and (not check or finite(given))
+                program.load(parameters, given)
                 program.forward()
                 losses.append(program.losses())
-                for name in plan.targets:
-                    if one or name in plan.batched:
-                        program.value(name, found[name] if one else found[name][span])
+                parts = self._part(found, span, [name for name in plan.targets if self._one or name in plan.batched])
+                for name, array in parts.items():
+                    program.value(name, array)
+                sound = sound and (not check or finite(parts))
                 program.give_back()
-            return losses
+            return losses, sound
 
-        parts = [losses for worker in self._each(run) for losses in worker]
-        for name, values in zip(plan.losses, zip(*parts, strict=True), strict=True):
-            if name in found and not one:
+        answers = self._each(run)
+        for name, values in zip(plan.losses, zip(*(losses for mine, _ in answers for losses in mine), strict=True), strict=True):
+            if name in found and not self._one:
                 found[name][...] = sum(values)
-        return found
+        return found, all(sound for _, sound in answers)
 
-    def gradients(self, parameters: Array, inputs: Mapping[str, Array], scale: float, out: Array) -> tuple[float, dict[str, Array]]:
-        """The sum of the losses, and the gradients of the inputs that are asked for; those of the parameters go to `out`."""
+    def gradients(
+        self, parameters: Array, inputs: Mapping[str, Array], scale: float, out: Array, *, check: bool = False
+    ) -> tuple[float, dict[str, Array], bool]:
+        """The sum of the losses, and the gradients of the inputs that are asked for; those of the parameters go to `out`.
+
+        And whether the inputs and their gradients are finite, if there is a `check`.
+        """
         plan = self.plan
         found = {name: np.empty(self._shapes[name], plan.dtype) for name in plan.wanted_inputs}
-        one = len(self.parts) == len(self.parts[0]) == 1
 
-        def run(worker: int) -> list[float]:
+        def run(worker: int) -> tuple[list[float], bool]:
             total = (out, *self._sums)[worker]
-            losses = []
+            losses, sound = [], True
             for number, (program, span) in enumerate(zip(self._programs[worker], self._spans[worker], strict=True)):
-                program.load(parameters, self._part(inputs, span, one=one), out)
+                given, slopes = self._part(inputs, span, plan.inputs), self._part(found, span, plan.wanted_inputs)
+                sound = sound and (not check or finite(given))
+                program.load(parameters, given, out)
                 program.forward()
                 program.backward(scale)
                 losses += program.losses()
-                for name, array in found.items():
-                    program.input_gradient(name, array if one else array[span])
+                for name, array in slopes.items():
+                    program.input_gradient(name, array)
+                sound = sound and (not check or finite(slopes))
                 program.give_back()
                 if program.gradient.size and program.gradient is not total:
                     np.copyto(total, program.gradient) if not number else np.add(total, program.gradient, out=total)
-            return losses
+            return losses, sound
 
-        losses = [loss for worker in self._each(run) for loss in worker]
+        answers = self._each(run)
         for other in self._sums:
             np.add(out, other, out=out)
-        return sum(losses), found
+        return sum(loss for losses, _ in answers for loss in losses), found, all(sound for _, sound in answers)
 
-    def _part(self, inputs: Mapping[str, Array], span: slice, *, one: bool) -> Mapping[str, Array]:
-        return inputs if one else {name: inputs[name][span] if name in self.plan.batched else inputs[name] for name in self.plan.inputs}
+    @property
+    def _one(self) -> bool:
+        """Whether the batch is a single part."""
+        return len(self.parts) == len(self.parts[0]) == 1
+
+    def _part(self, arrays: Mapping[str, Array], span: slice, names: Iterable[str]) -> dict[str, Array]:
+        return {name: arrays[name] if self._one or name not in self.plan.batched else arrays[name][span] for name in names}
 
     def _each(self, run: Callable[[int], Any]) -> list[Any]:
         """The answers of all threads, in order; the first part of the work is this thread's."""

@@ -6,6 +6,7 @@ import ctypes
 import tracemalloc
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ import pytest
 
 import cnnframe as cf
 from cnnframe import BATCH_LAST, PLAIN, Arrays, Buffer, Chain, Kernel, MemoryLayout, Op
-from cnnframe._arena import ALIGNMENT, Arena, Request
+from cnnframe._arena import ALIGNMENT, Arena, Request, aligned
 from cnnframe._work import divide
 
 OPS = cf.load()
@@ -268,8 +269,18 @@ def test_arrays_that_are_needed_at_one_time_lie_apart():
                 assert a + one.bytes <= b or b + other.bytes <= a
         most = max(sum(r.bytes for r in requests if r.first <= moment <= r.last) for moment in range(12))
         assert most <= arena.bytes <= arena.apart
-        made = arena.allocate(np.zeros(arena.bytes + 64, np.uint8))
+        made = arena.allocate(aligned(arena.bytes))
         assert all((array.ctypes.data % ALIGNMENT == 0 or not array.size) and array.shape == arena.requests[name].shape for name, array in made.items())
+
+
+def test_all_memory_of_a_program_begins_with_a_line():
+    params, arrays = question(NETS["subsampling"], 20)
+    for programs in cf.Executor(NETS["subsampling"], threads=2).work(params, **arrays)._programs:
+        for memory in programs[0].memory:
+            assert memory.ctypes.data % ALIGNMENT == 0 or not memory.size
+    for size in range(1, 400, 7):
+        block = aligned(size)
+        assert block.nbytes == size and block.ctypes.data % ALIGNMENT == 0 and not block.any()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -356,6 +367,51 @@ class Doubles(cf.Kernel):
                 np.matmul(dy, at(arrays.given[0]["W"], "p"), out=arrays.gradients[0]["x"])
 
         return forward, backward if self.chain.learns else None
+
+
+@dataclass(frozen=True)
+class Sevens(cf.Layer):
+    """Passes arrays on, and spoils the gradient of every 7."""
+
+    name = "sevens"
+    inputs = {"x": "..."}
+    output = "..."
+    batch_apart = True
+
+    def forward(self, x):
+        """Return x."""
+        return x.copy(), x
+
+    def backward(self, dy, saved):
+        """Return dy, or what is no number."""
+        return {"x": np.where(saved == 7, np.nan, dy)}
+
+    def formula(self, at, x):
+        """Return x."""
+        return x[at]
+
+
+@pytest.mark.parametrize("parts", [((40,),), ((20, 13, 7),), ((20, 5), (15,))])
+@pytest.mark.parametrize("entry", [0, 19, 20, 24, 25, 32, 33, 39])
+def test_a_single_number_is_found_in_whichever_part_it_is(entry, parts, monkeypatch):
+    monkeypatch.setattr("cnnframe._work.divide", lambda *_: parts)
+    graph = cf.Graph.chain(Sevens(), make("mean_pool", size=1, stride=2), make("flatten"), make("dense", units=4), inputs="n 1 1 6", loss=make("squared_error"))
+    params, arrays = question(graph, 40)
+    run = cf.Executor(graph, kernels=(), threads=2)
+    assert run.work(params, **arrays).parts == parts
+    # No window reads the last column, so that all that is computed is finite.
+    arrays["x"][entry, 0, 0, 5] = np.inf
+    asked = {"predict": lambda: run.predict(params, x=arrays["x"]), "loss": lambda: run.loss(params, **arrays)}
+    for call in (*asked.values(), lambda: run.gradients(params, **arrays)):
+        with pytest.raises(cf.NonFiniteError, match=rf"input 'x' holds inf at \({entry}, 0, 0, 5\)"):
+            call()
+    found = cf.Executor(graph, kernels=(), threads=2, check_finite=False).gradients(params, **arrays)
+    assert np.isfinite(found.loss) and np.isfinite(found.parameters.vector).all()
+    arrays["x"][entry, 0, 0, 5] = 7
+    for call in asked.values():
+        call()
+    with pytest.raises(cf.NonFiniteError, match=r"node 'sevens1' \(sevens\): the gradient of 'x' is the first array to hold nan"):
+        run.gradients(params, wanted_inputs="x", **arrays)
 
 
 @pytest.mark.parametrize("parts", [((40,),), ((20, 13, 7),), ((20, 5), (15,))])

@@ -192,6 +192,24 @@ def test_vectors_across_maps_compute_what_the_chain_computes(name):
     compare(case, fused(case, x, params, dy), expected)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("border", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("lanes", "shape"), [(4, (3, 8, 1, 1)), (4, (2, 4, 3, 2)), (8, (1, 16, 7, 7)), (8, (2, 8, 2, 16)), (4, (1, 12, 5, 9)), (3, (2, 3, 4, 4))]
+)
+def test_maps_pack_and_unpack(lanes, shape, border, dtype):
+    layout, array = Layout("maps", lanes, border), np.random.default_rng(0).normal(size=shape).astype(dtype)
+    n, maps, height, width = shape
+    flat, back = np.full(layout.size(shape) + 3, np.nan, dtype), np.full(shape, np.nan, dtype)
+    layout.pack(array, flat[:-3])
+    wanted = np.pad(array, [(0, 0), (0, 0), (border, border), (border, border)])
+    wanted = wanted.reshape(n, maps // lanes, lanes, height + 2 * border, width + 2 * border).transpose(0, 1, 3, 4, 2)
+    np.testing.assert_array_equal(flat[:-3], wanted.reshape(-1))
+    layout.unpack(flat[:-3], back)
+    np.testing.assert_array_equal(back, array)
+    assert np.isnan(flat[-3:]).all()
+
+
 @pytest.mark.parametrize(("before", "after"), [(0, 1), (2, 0), (1, 3), (0, 0)])
 def test_maps_move_between_borders_without_another_layout(before, after):
     from cnnframe_plugins.fused._kernel import Side

@@ -34,14 +34,10 @@ class Side(MemoryLayout):
 
     def pack(self, plain: Array, out: Array) -> None:
         """Copy; samples beyond the batch repeat its last one."""
-        if self.layout.border:
-            out.fill(0)
         self.layout.pack(plain, out)
 
     def pack_gradient(self, plain: Array, out: Array) -> None:
         """Copy; what lies beyond the batch, and in the border, is 0."""
-        if self.layout.border:
-            out.fill(0)
         self.layout.pack(plain, out, gradient=True)
 
     def unpack(self, packed: Array, out: Array) -> None:
@@ -49,12 +45,12 @@ class Side(MemoryLayout):
         self.layout.unpack(packed, out)
 
     def packing(self, plain: Array, out: Array, *, gradient: bool = False) -> Call:
-        """Machine code, where samples lie side by side."""
-        return self.layout.bound("pack", plain, out, gradient=gradient) if self.layout.kind == "lanes" else super().packing(plain, out, gradient=gradient)
+        """Machine code, where squares can be turned."""
+        return self.layout.bound("pack", plain, out, gradient=gradient) if self.layout.turns else super().packing(plain, out, gradient=gradient)
 
     def unpacking(self, packed: Array, out: Array) -> Call:
         """Machine code, likewise."""
-        return self.layout.bound("unpack", out, packed) if self.layout.kind == "lanes" else super().unpacking(packed, out)
+        return self.layout.bound("unpack", out, packed) if self.layout.turns else super().unpacking(packed, out)
 
     def reaches(self, wanted: MemoryLayout) -> bool:
         """Where as many maps lie side by side, between other borders."""

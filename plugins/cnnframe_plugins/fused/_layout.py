@@ -48,25 +48,30 @@ class Layout:
         """
         if self.kind == "plain":
             np.copyto(flat[: array.size].reshape(array.shape), array)
-        elif self.kind == "lanes":
+        elif self.turns:
             self.bound("pack", np.ascontiguousarray(array), flat, gradient=gradient)()
         else:
+            flat.fill(0)
             self._inner(flat, array.shape)[...] = array.reshape(self._split(array.shape)).transpose(0, 1, 3, 4, 2)
 
     def unpack(self, flat: Any, array: Any) -> None:
         """Copy from this layout into a contiguous array."""
         if self.kind == "plain":
             np.copyto(array, flat[: array.size].reshape(array.shape))
-        elif self.kind == "lanes":
+        elif self.turns:
             self.bound("unpack", array, flat)()
         else:
             array.reshape(self._split(array.shape))[...] = self._inner(flat, array.shape).transpose(0, 1, 4, 2, 3)
 
     def bound(self, name: str, array: Any, flat: Any, *, gradient: bool = False) -> Run:
-        """Settle the buffers of "pack" or "unpack" for lanes; both arrays are contiguous."""
+        """Settle the buffers of "pack" or "unpack", where it is machine code; both arrays are contiguous."""
         batch = len(array)
-        table = np.array([address(array), address(flat), batch, array.size // max(batch, 1), int(gradient)], np.int64)
-        return Run(((_kernels(array.dtype.name, self.lanes)[name], address(table), -(-batch // self.lanes)),), (table, array, flat))
+        if self.kind == "lanes":
+            numbers, blocks = (batch, array.size // max(batch, 1), int(gradient)), -(-batch // self.lanes)
+        else:
+            numbers, blocks = (array.shape[2], array.shape[3], self.border), batch * array.shape[1] // self.lanes
+        table = np.array([address(array), address(flat), *numbers], np.int64)
+        return Run(((_kernels(self.kind, array.dtype.name, self.lanes)[name], address(table), blocks),), (table, array, flat))
 
     def moved(self, flat: Any, other: Layout, to: Any, shape: tuple[int, ...]) -> Callable[[], None]:
         """Return what copies maps of that shape to where they lie between other borders, of zeros."""
@@ -84,12 +89,17 @@ class Layout:
 
     def prepare(self, dtype: str) -> None:
         """Compile what packs and unpacks, or fetch it, if it is compiled."""
-        if self.kind == "lanes":
-            _kernels(dtype, self.lanes)
+        if self.turns:
+            _kernels(self.kind, dtype, self.lanes)
 
     def ready(self, dtype: str) -> bool:
         """Whether `prepare` compiles nothing."""
-        return self.kind != "lanes" or fetch(_body(self.lanes), dtype, self.lanes)
+        return not self.turns or fetch(_BODIES[self.kind](self.lanes), dtype, self.lanes)
+
+    @property
+    def turns(self) -> bool:
+        """Whether machine code packs and unpacks: squares of as many maps or samples as entries are turned in registers."""
+        return self.kind == "lanes" or (self.kind == "maps" and self.lanes in (4, 8, 16))
 
     def _split(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         n, maps, height, width = shape
@@ -105,9 +115,8 @@ class Layout:
 PLAIN: Final = Layout()
 
 
-@cache
-def _body(lanes: int) -> str:
-    """The source of "pack" and "unpack": squares of as many samples as entries are turned in registers, and what is left goes one by one."""
+def _lanes_body(lanes: int) -> str:
+    """The source of "pack" and "unpack" for samples side by side; what is left beside whole squares goes one by one."""
     t = Text()
     for name in ("pack", "unpack"):
         with t.block(f"def {name}(table, first, last):"):
@@ -145,6 +154,58 @@ def _rest(t: Text, name: str, lanes: int) -> None:
             t(f"put(array, (n * {lanes} + l) * entries + e, get(flat, (n * entries + e) * {lanes} + l))")
 
 
+def _maps_body(lanes: int) -> str:
+    """The source of "pack", which writes the borders too, and "unpack" for maps side by side, for as many maps at a time."""
+    t = Text()
+    for name in ("pack", "unpack"):
+        packs = name == "pack"
+        with t.block(f"def {name}(table, first, last):"):
+            t("array, flat = pointer(table, 0), pointer(table, 1)", "height, width, border = number(table, 2), number(table, 3), number(table, 4)")
+            t("row, entries = width + 2 * border, height * width", f"whole, zero = entries - entries % {lanes}, splat(0.0)")
+            with t.block("for n in range(first, last):"):
+                t(f"a, p, q = shift(array, n * entries * {lanes}), n * (height + 2 * border) * row * {lanes}, 0")
+                _zeros(t, "border * row + border", lanes, packs=packs)
+                with t.block(f"for e in range(0, whole, {lanes}):"):
+                    if packs:
+                        t(*(f"v{i} = load(a, {i} * entries + e)" for i in range(lanes)))
+                        for made in turned(t, [f"v{i}" for i in range(lanes)]):
+                            t(f"store(flat, p, {made})")
+                            _next(t, lanes, packs=packs)
+                    else:
+                        for i in range(lanes):
+                            t(f"v{i} = load(flat, p)")
+                            _next(t, lanes, packs=packs)
+                        t(*(f"store(a, {i} * entries + e, {made})" for i, made in enumerate(turned(t, [f"v{i}" for i in range(lanes)]))))
+                with t.block("for e in range(whole, entries):"):
+                    t("store(flat, p, load_step(a, e, entries))" if packs else "store_step(a, e, load(flat, p), entries)")
+                    _next(t, lanes, packs=packs)
+                if packs:
+                    # The last row has written some of those below.
+                    _zeros(t, "border * row - border", lanes, packs=packs)
+    return str(t)
+
+
+def _next(t: Text, lanes: int, *, packs: bool) -> None:
+    """Go on to the next entry of a map, past the border behind a row."""
+    t(f"p += {lanes}", "q += 1")
+    with t.block("if q == width:"):
+        t("q = 0")
+        _zeros(t, "2 * border", lanes, packs=packs)
+
+
+def _zeros(t: Text, count: str, lanes: int, *, packs: bool) -> None:
+    """Write so many entries of a border, or pass them by."""
+    if not packs:
+        t(f"p += ({count}) * {lanes}")
+        return
+    with t.block(f"for z in range({count}):"):
+        t(f"store(flat, p + z * {lanes}, zero)")
+    t(f"p += ({count}) * {lanes}")
+
+
+_BODIES: Final[Mapping[str, Callable[[int], str]]] = {"lanes": cache(_lanes_body), "maps": cache(_maps_body)}
+
+
 @cache
-def _kernels(dtype: str, lanes: int) -> Mapping[str, Kernel]:
-    return build(_body(lanes), ("pack", "unpack"), dtype, lanes)
+def _kernels(kind: str, dtype: str, lanes: int) -> Mapping[str, Kernel]:
+    return build(_BODIES[kind](lanes), ("pack", "unpack"), dtype, lanes)

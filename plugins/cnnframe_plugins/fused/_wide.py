@@ -16,6 +16,8 @@ from ._text import Text, cut
 
 NEAR: Final = 4096
 """Sensitivities that stay in the first cache while the gradients of some kernels are summed."""
+AT_ONCE: Final = 4
+"""At most so many rounds of an innermost loop are written side by side."""
 
 
 def why_not_wide(s: Loops) -> str | None:
@@ -46,6 +48,11 @@ def _columns(s: Loops, total: int, vectors: int) -> int:
     """Columns side by side in registers, so that tiles are alike."""
     most = (s.registers - 1 - vectors) // vectors
     return max(w for w, n in ((-(-total // n), n) for n in range(1, total + 1)) if w <= most)
+
+
+def _at_once(rounds: int) -> int:
+    """Rounds of a loop that are written out side by side: stepping and testing for the end take the place of products."""
+    return max(number for number in range(1, AT_ONCE + 1) if rounds % number == 0)
 
 
 def _pointers(t: Text, s: Loops, names: dict[str, str]) -> None:
@@ -97,10 +104,13 @@ def _sums(t: Text, s: Loops, w: int, wide: int, source: str, taps: tuple[Taps, T
         t(f"kp = shift(K, ({tap}) * {inner * wide * s.lanes})")
         # Taps side by side are one loop.
         joined = columns.step == columns.each == 1
-        with t.repeat("kw", 1 if joined else columns.count), t.block(f"for q in range({(columns.count if joined else 1) * inner}):"):
+        many = (columns.count if joined else 1) * inner
+        each = _at_once(many)
+        with t.repeat("kw", 1 if joined else columns.count), t.repeat("q", many // each, 0, each):
             t(f"kq = shift(kp, (kw * {columns.step * inner} + q) * {wide * s.lanes})", f"xq = shift(xp, kw * {columns.each * inner} + q)")
-            t(*(f"w{c} = load(kq, {c * s.lanes})" for c in range(wide)))
-            t(*(f"a{i}_{c} = madd(a{i}_{c}, w{c}, xq, {i * columns.stride * inner})" for i in range(w) for c in range(wide)))
+            for tap in range(each):
+                t(*(f"w{c} = load(kq, {(tap * wide + c) * s.lanes})" for c in range(wide)))
+                t(*(f"a{i}_{c} = madd(a{i}_{c}, w{c}, xq, {i * columns.stride * inner + tap})" for i in range(w) for c in range(wide)))
 
 
 def _forward(s: Loops) -> str:
@@ -194,10 +204,12 @@ def _kernels(t: Text, s: Loops) -> None:
                     with t.block("for oh in range(start, end):"):
                         t(f"xr = shift(x, ci * {s.x_map} + (oh * {rows.stride} + kh * {rows.each}) * {s.x_row} + kw * {columns.each * s.inner} + q)")
                         t(f"dr = shift(D, cb * {wide * s.d_map} + oh * {s.d_row} + {s.d_start})")
-                        with t.block(f"for v in range({linear.columns}):"):
+                        each = _at_once(linear.columns)
+                        with t.repeat("v", linear.columns // each, 0, each):
                             t(f"xp = shift(xr, v * {columns.stride * s.inner})", f"dp = shift(dr, v * {lanes})")
-                            t(*(f"d{c} = load(dp, {c * s.d_map})" for c in range(wide)))
-                            t(*(f"a{i}_{c} = madd(a{i}_{c}, d{c}, xp, {i})" for i, c in every))
+                            for column in range(each):
+                                t(*(f"d{c} = load(dp, {c * s.d_map + column * lanes})" for c in range(wide)))
+                                t(*(f"a{i}_{c} = madd(a{i}_{c}, d{c}, xp, {i + column * columns.stride * s.inner})" for i, c in every))
                     t(*(f"store(zp, {(i * wide + c) * lanes}, a{i}_{c})" for i, c in every))
 
 
