@@ -46,8 +46,8 @@ from ._kernel import Chain as Chain
 from ._kernel import Kernel as Kernel
 from ._links import LENET5_LINKS as LENET5_LINKS
 from ._links import Links as Links
-from ._memory import BATCH_LAST as BATCH_LAST
 from ._memory import PLAIN as PLAIN
+from ._memory import ROWS_FIRST as ROWS_FIRST
 from ._memory import Call as Call
 from ._memory import MemoryLayout as MemoryLayout
 from ._op import Array as Array

@@ -90,23 +90,36 @@ class Plain(MemoryLayout):
         np.copyto(out, packed)
 
 
-class BatchLast(MemoryLayout):
-    """The batch behind all other axes, (maps, *map, n): what a matrix product of kernels and windows makes, in long runs."""
+class RowsFirst(MemoryLayout):
+    """The rows of all maps and samples together, (rows, maps, *other axes of a map, n); of arrays that are no maps the batch last.
 
-    name = "batch_last"
+    What a product of matrices reads for one row of a convolution's output then lies in one piece, and what it makes does.
+    """
+
+    name = "rows_first"
 
     def shape(self, plain: Shape) -> Shape:
-        """Axis 0 moved to the end."""
-        return (*plain[1:], *plain[:1])
+        """Axis 2 before axis 1, and axis 0 behind all others."""
+        return tuple(plain[axis] for axis in self.axes(len(plain)))
 
     def pack(self, plain: Array, out: Array) -> None:
-        """Copy with axis 0 moved to the end."""
-        np.copyto(out, plain.transpose(*range(1, plain.ndim), 0) if plain.ndim else plain)
+        """Copy with the axes in this order."""
+        np.copyto(out, plain.transpose(self.axes(plain.ndim)))
 
     def unpack(self, packed: Array, out: Array) -> None:
-        """Copy with the last axis moved to the front."""
-        np.copyto(out, packed.transpose(-1, *range(packed.ndim - 1)) if packed.ndim else packed)
+        """Copy with the axes in the plain order."""
+        np.copyto(out, self.view(packed))
+
+    def view(self, packed: Array) -> Array:
+        """The same numbers with the axes in the plain order."""
+        axes = self.axes(packed.ndim)
+        return packed.transpose([axes.index(axis) for axis in range(packed.ndim)])
+
+    @staticmethod
+    def axes(count: int) -> tuple[int, ...]:
+        """The axes of so many in this order."""
+        return (2, 1, *range(3, count), 0) if count > 2 else tuple(reversed(range(count)))
 
 
 PLAIN: Final = Plain()
-BATCH_LAST: Final = BatchLast()
+ROWS_FIRST: Final = RowsFirst()

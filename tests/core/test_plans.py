@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import cnnframe as cf
-from cnnframe import BATCH_LAST, PLAIN, Arrays, Buffer, Chain, Kernel, MemoryLayout, Op
+from cnnframe import PLAIN, ROWS_FIRST, Arrays, Buffer, Chain, Kernel, MemoryLayout, Op
 from cnnframe._arena import ALIGNMENT, Arena, Request, aligned
 from cnnframe._work import divide
 
@@ -472,7 +472,7 @@ def test_a_gradient_may_lie_where_the_only_input_was():
 
 def test_layouts_come_back_as_they_went():
     array = np.arange(24.0).reshape(2, 3, 4)
-    for layout in (PLAIN, BATCH_LAST):
+    for layout in (PLAIN, ROWS_FIRST):
         packed, back = np.empty(layout.shape(array.shape)), np.empty_like(array)
         layout.pack(array, packed)
         layout.unpack(packed, back)

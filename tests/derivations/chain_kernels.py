@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import cnnframe as cf
-from cnnframe import BATCH_LAST, Buffer, Kernel
+from cnnframe import ROWS_FIRST, Buffer, Kernel
 
 OPS = cf.load()
 CONV, RELU, TANH, MEAN, MAX, DENSE, SHIFT = (OPS[name] for name in ("conv", "relu", "scaled_tanh", "mean_pool", "max_pool", "dense", "scale_shift"))
@@ -58,7 +58,7 @@ class Chained(Kernel):
 
     def plain(self, array, shape):
         """A view with the batch first."""
-        return np.moveaxis(array, -1, 0) if self.taken == BATCH_LAST else array.reshape(shape)
+        return ROWS_FIRST.view(array) if self.taken == ROWS_FIRST else array.reshape(shape)
 
     @property
     def x(self):
@@ -157,14 +157,14 @@ class Chained(Kernel):
         dx[...] = back[:, :, ph : back.shape[2] - ph, pw : back.shape[3] - pw]
 
 
-class BatchBehind(Chained):
-    """Right, with the batch behind all other axes."""
+class RowsAhead(Chained):
+    """Right, with the rows before all other axes."""
 
-    name = "batch_behind"
+    name = "rows_ahead"
 
     @classmethod
     def layouts(cls, chain, given):
-        return BATCH_LAST, BATCH_LAST
+        return ROWS_FIRST, ROWS_FIRST
 
 
 class AsItLies(Chained):
@@ -347,7 +347,7 @@ class OneOfTwoOutputs(ShiftAndBoth):
     least = 0
 
 
-RIGHT = (Chained, BatchBehind, AsItLies, FromTheInput, ByProducts, ReadsAgain)
+RIGHT = (Chained, RowsAhead, AsItLies, FromTheInput, ByProducts, ReadsAgain)
 
 
 class SlopeAtTheValue(Chained):
@@ -528,11 +528,11 @@ class Overflows(Chained):
 
 
 class OneLayout(AsItLies):
-    """Wrong where the batch is behind."""
+    """Wrong where rows are first."""
 
     def parameters(self, du, into):
         Chained.parameters(self, du, into)
-        if self.taken == BATCH_LAST:
+        if self.taken == ROWS_FIRST:
             into["b"][...] /= 2
 
 

@@ -10,7 +10,7 @@ import chain_kernels as planted
 import numpy as np
 import pytest
 
-from cnnframe import BATCH, BATCH_LAST, PLAIN
+from cnnframe import BATCH, PLAIN, ROWS_FIRST
 from cnnframe_derivations.suite import Settings, _chain_bench, bounded, contract, exact, extremes
 from cnnframe_derivations.suite._bench import BUDGETS, Check
 from cnnframe_derivations.suite._calls import BEAT
@@ -37,7 +37,7 @@ class Compiled(planted.Layer):
 
     def prepare(self):
         self.prepared.append((self.chain.given[0]["x"], self.taken))
-        return "large batches do not go behind" if self.taken == BATCH_LAST and self.chain.given[0]["x"][0] > 16 else ""
+        return "large batches do not go behind" if self.taken == ROWS_FIRST and self.chain.given[0]["x"][0] > 16 else ""
 
 
 def meeting(*settings):
@@ -89,10 +89,10 @@ def test_a_kernel_that_compiles_gets_few_structures_with_many_values():
     for structure in structures:
         assert Counter(case.lattice for case in bench.cases if case.op.text + case.dtype == structure) == dict.fromkeys(LATTICES, 1)
     assert len({case.seed for case in bench.cases}) > len(bench.cases) / 2
-    assert {(shape[0] > 16, lies) for shape, lies in Compiled.prepared} == {(large, lies) for large in (False, True) for lies in (PLAIN, BATCH_LAST)}
+    assert {(shape[0] > 16, lies) for shape, lies in Compiled.prepared} == {(large, lies) for large in (False, True) for lies in (PLAIN, ROWS_FIRST)}
     assert len(set(Compiled.prepared)) <= 8
     # Those that it cannot serve in one of the layouts are left out.
-    assert all(case.known[BATCH] <= 16 for case in bench.cases) and bench.layouts == [PLAIN, BATCH_LAST]
+    assert all(case.known[BATCH] <= 16 for case in bench.cases) and bench.layouts == [PLAIN, ROWS_FIRST]
     assert all(case.op.text.endswith(f'"wanted": "{case.op.wanted}"}}') for case in bench.cases)
 
 
@@ -171,11 +171,11 @@ def test_every_case_is_judged_in_every_layout():
     bench, seen = ChainBench(BENT, Both, Settings(), BENCHES[BENT]), []
     evidence = Evidence("exact")
     bench.judge(refuses(lambda case: False, seen), bench.cases[:5], evidence)
-    assert [(case.replay, case.op.lies) for case in seen] == [(case.replay, lies) for lies in (PLAIN, BATCH_LAST) for case in bench.cases[:5]]
+    assert [(case.replay, case.op.lies) for case in seen] == [(case.replay, lies) for lies in (PLAIN, ROWS_FIRST) for case in bench.cases[:5]]
     assert all(case.op.kernel is Both for case in seen) and evidence.cases == evidence.checks == 10
-    found = finding_of(bench, refuses(lambda case: case.op.lies == BATCH_LAST, seen), bench.cases[:5])
+    found = finding_of(bench, refuses(lambda case: case.op.lies == ROWS_FIRST, seen), bench.cases[:5])
     # Smaller cases are looked for in the layout in which one failed.
-    assert found.certificate == "as it is" and seen[-1].op.lies == BATCH_LAST and seen[-1].op.kernel is Both
+    assert found.certificate == "as it is" and seen[-1].op.lies == ROWS_FIRST and seen[-1].op.kernel is Both
 
 
 @pytest.mark.parametrize("least", [1, 6, 10])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cnnframe as cf
-from cnnframe import BATCH_LAST, Kernel
+from cnnframe import ROWS_FIRST, Kernel
 from cnnframe._served import served
 from cnnframe_derivations import verify
 from cnnframe_derivations.suite import Settings
@@ -31,7 +31,7 @@ class LosesBetaWhenLast(RIGHT):
 
         def wrong():
             backward()
-            if self.taken == BATCH_LAST and arrays.buffers["down"].shape[-1] > 1:
+            if self.taken == ROWS_FIRST and arrays.buffers["down"].shape[-1] > 1:
                 arrays.gradients[0]["x"][...] /= 2
 
         return forward, wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.signal import convolve, correlate
 
-from cnnframe import BATCH_LAST, Links
+from cnnframe import ROWS_FIRST, Links
 from cnnframe._served import chain_of, served
 from cnnframe_plugins.conv import Conv, ConvLinked
 from cnnframe_plugins.conv_unit_bias import ConvUnitBias
@@ -137,24 +138,32 @@ def test_a_border_of_one_value():
     assert Pad(0).forward(x)[0].tolist() == x.tolist()
 
 
+@pytest.mark.parametrize("many", [0, 2**13])
 @pytest.mark.parametrize("batch", [1, 7, 8])
 @pytest.mark.parametrize(
-    ("shape", "layer", "way"),
+    ("shape", "layer", "gathers"),
     [
-        ((6, 14, 14), Conv(16, 5), "gathered"),
-        ((1, 14, 14), Conv(20, 3, padding=1), "scattered"),
-        ((16, 5, 5), Conv(120, 5), "apart"),
-        ((16, 5, 5), Conv(120, 5, orientation="correlation", groups=4), "apart"),
-        ((2, 9, 9), Conv(40, 5, dilation=2), "apart"),
-        ((2, 8, 8), Conv(4, (2, 3), stride=(2, 4), padding=(1, 2), groups=2), "apart"),
+        ((6, 14, 14), Conv(16, 5), {1, 7}),
+        ((1, 14, 14), Conv(20, 3, padding=1), {1, 7, 8}),
+        ((16, 5, 5), Conv(120, 5), ()),
+        ((16, 5, 5), Conv(120, 5, orientation="correlation", groups=4), ()),
+        ((2, 9, 9), Conv(40, 5, dilation=2), ()),
+        ((2, 9, 9), Conv(4, (3, 2), stride=(2, 1), dilation=(3, 1), groups=2), ()),
+        ((2, 9, 7), Conv(4, 3, stride=(1, 2), dilation=(2, 3), padding=(2, 1)), ()),
+        ((2, 8, 8), Conv(4, (2, 3), stride=(2, 4), padding=(1, 2), groups=2), ()),
+        ((3, 9), Conv(4, 3, padding=1, dims=1), {1, 7, 8}),
+        ((3, 9), Conv(4, 3, stride=2, dims=1), ()),
+        ((2, 5, 4, 3), Conv(4, 2, groups=2, orientation="correlation", dims=3), {1, 7}),
     ],
 )
-def test_each_way_back_to_the_input_gives_the_same_numbers(batch, shape, layer, way):
+def test_each_way_to_convolve_gives_the_same_numbers(batch, shape, layer, gathers, many, monkeypatch):
+    monkeypatch.setattr("cnnframe_plugins.kernels._conv.MANY", many)
+    monkeypatch.setattr("cnnframe_plugins.kernels._conv.NEAR", 1000)
     rng = np.random.default_rng(batch)
     shapes = {"x": (batch, *shape), **layer.parameter_shapes(layer.sizes({"x": (batch, *shape)}))}
     arrays = {name: rng.integers(-3, 4, size).astype(np.float32) for name, size in shapes.items()}
-    kernel = ConvKernel(chain_of(layer, shapes, np.dtype(np.float32)), BATCH_LAST, BATCH_LAST)
-    assert way == ("gathered" if kernel._gathers else "apart" if kernel._apart else "scattered") or batch > 1
+    kernel = ConvKernel(chain_of(layer, shapes, np.dtype(np.float32)), ROWS_FIRST, ROWS_FIRST)
+    assert kernel.gathers == (batch in gathers) and (kernel.whole == (not many) or math.prod(shapes["k"]) > 2**13)
     fast = served(Conv, ConvKernel)(*(getattr(layer, field.name) for field in fields(layer)))
     (y, saved), (wanted, kept) = fast.forward(**arrays), layer.forward(**arrays)
     np.testing.assert_array_equal(y, wanted)

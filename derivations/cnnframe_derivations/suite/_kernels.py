@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from cnnframe import BATCH_LAST, PLAIN, Chain, Kernel, MemoryLayout, Op, Registry, UnknownNameError
+from cnnframe import PLAIN, ROWS_FIRST, Chain, Kernel, MemoryLayout, Op, Registry, UnknownNameError
 from cnnframe._errors import nearest
 from cnnframe._served import chain_of, served
 
@@ -26,7 +26,7 @@ from ._run import KINDS, bench_of, gather_from, replay, report, target_of
 from ._twin import LEFT_OUT, Twin, of
 from ._verdict import Evidence, Report
 
-LAYOUTS = (PLAIN, BATCH_LAST)
+LAYOUTS = (PLAIN, ROWS_FIRST)
 """How the arrays of a network may lie when a kernel meets them."""
 
 COMPILED, VALUES = 4, 10

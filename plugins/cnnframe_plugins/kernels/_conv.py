@@ -1,4 +1,4 @@
-"""Convolution as one matrix product of kernels and windows, the batch innermost, so that nothing is transposed (Bouvrie 2006, section 3.1)."""
+"""Convolution as products of kernels and windows, one for each row of the output (Bouvrie 2006, section 3.1)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
-from cnnframe import BATCH_LAST, Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
+from cnnframe import ROWS_FIRST, Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
 
 from .._windows import Geometry
 from ..conv import Conv
 from ._dense import product
+from ._rows import Rows
 
 FEW = 8
 """From this batch on its runs are long enough to be moved one by one."""
 
-MOVE = 2500
-"""Entries that are moved in the time of one strided addition of few."""
+LARGER = {True: 3.0, False: 1.5}
+"""How many times as large as the output the input may be for its gradient to be gathered, of few samples and of others."""
+
+NEAR = 2**15
+"""Entries of products that are made before they are added up."""
+
+SHORT, MANY = 256, 2**13
+"""Of rows with fewer columns, and kernels with more weights, all are one product: one for each would take less time than adding them up."""
 
 
 class ConvKernel(Kernel):
-    """Windows are copied once and serve both the output and the kernel's gradient; the input's is scattered, tap by tap, or of few samples gathered."""
+    """Windows are copied once and serve both the output and the kernel's gradient; the input's is gathered likewise, or scattered row by row."""
 
     name = "numpy_conv"
     keeps = frozenset()
@@ -35,171 +41,202 @@ class ConvKernel(Kernel):
 
     @classmethod
     def layouts(cls, chain: Chain, given: MemoryLayout) -> tuple[MemoryLayout, MemoryLayout]:  # noqa: ARG003 # it has its own
-        """The batch last."""
-        return BATCH_LAST, BATCH_LAST
+        """Rows first."""
+        return ROWS_FIRST, ROWS_FIRST
 
     def __init__(self, chain: Chain, taken: MemoryLayout, left: MemoryLayout) -> None:
         """Work out the sizes."""
         super().__init__(chain, taken, left)
         self.op: Any = chain.ops[0]
         op = self.op
-        self.geometry = Geometry(op.size, op.stride, op.padding, op.dilation)
-        self.batch, self.maps_in, *maps = chain.given[0]["x"]
-        self.maps = tuple(maps)
-        self.padded = tuple(m + 2 * p for m, p in zip(maps, op.padding, strict=True))
-        self.output = self.geometry.output(maps)
-        self.fan = self.maps_in // op.groups
+        self.batch, maps_in, *space = chain.given[0]["x"]
+        output = Geometry(op.size, op.stride, op.padding, op.dilation).output(space)
+        self.each = op.maps // op.groups
+        weights = self.each * math.prod(op.size) * maps_in // op.groups
+        self.whole = (output[0] == 1 or math.prod(output[1:]) * self.batch < SHORT) and weights > MANY
+        # A map that is a single row of rows.
+        one, none = ((1,), (0,)) if self.whole else ((), ())
+        self.size, self.space, self.padding = (*one, *op.size), (*one, *space), (*none, *op.padding)
+        stride, dilation, self.output = (*one, *op.stride), (*one, *op.dilation), (*one, *output)
+        self.extents = tuple(d * (k - 1) for d, k in zip(dilation, self.size, strict=True))
+        padded = tuple(m + 2 * p for m, p in zip(self.space, self.padding, strict=True))
+        around = tuple(m + e for m, e in zip(self.space, self.extents, strict=True))
+        self.rows = Rows(maps_in, op.groups, self.size, stride, dilation, padded, self.output, self.batch)
+        self.back = Rows(op.maps, op.groups, self.size, (1,) * len(self.size), dilation, around, self.space, self.batch)
 
     def buffers(self) -> Mapping[str, Buffer]:
-        """The windows, the padded input, and the kernel as it lies over the map, where that is another way."""
-        dtype, op = self.chain.dtype, self.op
-        windows = (self.maps_in, *self.op.size, *self.output, self.batch)
-        kernel = (op.maps, self.fan, *op.size)
-        found = {"windows": Buffer(windows, dtype, kept=True)}
-        if self._flips:
+        """The windows, the padded input, kernels as they lie over rows of windows, and arrays whose maps have to lie in one piece."""
+        dtype, op, rows = self.chain.dtype, self.op, self.rows
+        found = {"windows": Buffer(rows.shape, dtype, kept=True)}
+        kernel = (op.maps, self.size[0], rows.fan, *self.size[1:])
+        if not self._straight:
             found["kernel"] = Buffer(kernel, dtype, kept=True)
-        if any(self.op.padding):
-            found["padded"] = Buffer((self.maps_in, *self.padded, self.batch), dtype)
-        if self._flips and "k" in self.chain.wanted[0]:
-            found["slope"] = Buffer(kernel, dtype)
-        if "x" in self.chain.wanted[0] and self._gathers:
-            extents = (d * (k - 1) for d, k in zip(op.dilation, op.size, strict=True))
-            found["bordered"] = Buffer((op.maps, *(m + e for m, e in zip(self.maps, extents, strict=True)), self.batch), dtype)
-            found["around"] = Buffer((op.maps, *op.size, *self.maps, self.batch), dtype)
-            found["turned"] = Buffer((self.maps_in, op.maps // op.groups, *op.size), dtype)
+        if any(op.padding):
+            found["padded"] = self._maps(rows.maps, rows.space)
+        if self.whole:
+            found["made"] = self._maps(op.maps, self.output)
+        if "k" in self.chain.wanted[0]:
+            if not self._straight:
+                found["slope"] = Buffer(kernel, dtype)
+            found["parts"] = Buffer((min(self.output[0], max(1, NEAR // (self.each * rows.terms))), self.each, rows.terms), dtype)
+        if "x" in self.chain.wanted[0] and self.gathers:
+            found["bordered"] = self._maps(op.maps, self.back.space)
+            found["around"] = Buffer(self.back.shape, dtype)
+            found["turned"] = Buffer((op.groups, rows.fan, self.size[0], self.each, *self.size[1:]), dtype)
+            if self.whole:
+                found["gathered"] = self._maps(rows.maps, self.space)
         elif "x" in self.chain.wanted[0]:
-            found["pieces"] = Buffer(windows, dtype)
+            found["spread"] = Buffer(rows.shape, dtype)
+            found["products"] = Buffer((rows.terms, math.prod(self.output[1:]) * self.batch), dtype)
         return found
 
     @property
-    def _flips(self) -> bool:
-        """Whether the kernel lies turned over the map, so that a turned copy is what is multiplied."""
-        return bool(self.op.orientation == "convolution")
+    def _straight(self) -> bool:
+        """Whether kernels lie over the windows as they are stored."""
+        return self.whole and bool(self.op.orientation == "correlation")
 
     @property
-    def _turn(self) -> tuple[Any, ...]:
-        """Turns a kernel (maps, fan, *size) by 180 degrees."""
-        return (..., *(slice(None, None, -1) for _ in range(self.op.dims)))
-
-    @property
-    def _gathers(self) -> bool:
-        """Whether the gradient of the input is gathered by a second convolution: scattering moves runs of a batch, and these are short."""
-        reach = zip(self.op.padding, self.op.dilation, self.op.size, strict=True)
-        if self.batch >= FEW or set(self.op.stride) != {1} or any(p > d * (k - 1) for p, d, k in reach):
+    def gathers(self) -> bool:
+        """Whether the gradient of the input is a convolution of the sensitivities, which must not be much larger than the first."""
+        if set(self.rows.stride) != {1} or any(p > e for p, e in zip(self.padding, self.extents, strict=True)):
             return False
-        copied = self.op.maps * math.prod(self.maps) * self.batch
-        scattered = self.maps_in * math.prod(self.output) * self.batch
-        return copied < 3 * scattered + MOVE
+        return math.prod(self.space) <= LARGER[self.batch < FEW] * math.prod(self.output)
 
-    @property
-    def _apart(self) -> bool:
-        """Whether no two windows have an entry in common."""
-        extents = (d * (k - 1) + 1 for d, k in zip(self.op.dilation, self.op.size, strict=True))
-        return all(stride >= extent or places == 1 for stride, extent, places in zip(self.op.stride, extents, self.output, strict=True))
+    def _maps(self, maps: int, space: Sequence[int]) -> Buffer:
+        first, *others = space
+        return Buffer((first, maps, *others, self.batch), self.chain.dtype)
+
+    def _view(self, array: Array) -> Array:
+        """View an array with rows first as the products take it."""
+        return np.moveaxis(array, 0, 1)[None] if self.whole else array
 
     def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
         """Bind to the arrays of a plan."""
         op, buffers = self.op, arrays.buffers
-        x, k, b, y = arrays.given[0]["x"], arrays.given[0]["k"], arrays.given[0]["b"], arrays.outputs["y"]
-        source = buffers.get("padded", x)
-        inner = source[(slice(None), *(slice(p, p + m) for p, m in zip(op.padding, self.maps, strict=True)))]
-        windows, kernel, view = buffers["windows"], buffers.get("kernel", k), self._windows(source)
-        column = b.reshape(-1, 1)
-        groups = range(op.groups)
-        rows = self._split(windows.reshape(self.maps_in * self.geometry.area, -1), self.fan * self.geometry.area)
-        weights = self._split(kernel.reshape(op.maps, -1), op.maps // op.groups)
-        flat = y.reshape(op.maps, -1)
-        made = self._split(flat, op.maps // op.groups)
+        x, y, k, b = self._view(arrays.given[0]["x"]), self._view(arrays.outputs["y"]), arrays.given[0]["k"], arrays.given[0]["b"]
+        source, made, oriented = buffers.get("padded", x), buffers.get("made", y), self._oriented(k)
+        inner, kernel = source[self._places(self.padding, self.space)], buffers.get("kernel", oriented)
+        fills = self.rows.fills(source, buffers["windows"])
+        weights = kernel.reshape(op.groups, self.each, -1)
+        products = [(weights[g], read, into) for g, read, into in self.rows.pairs(buffers["windows"], made)]
+        column = b.reshape(-1, *(1,) * (y.ndim - 2))
 
         def forward() -> None:
             if source is not x:
                 source.fill(0)
                 np.copyto(inner, x)
-            np.copyto(windows, view)
-            if kernel is not k:
-                np.copyto(kernel, k[self._turn])
-            for g in groups:
-                np.matmul(weights[g], rows[g], out=made[g])
-            np.add(flat, column, out=flat)
+            for into, view in fills:
+                np.copyto(into, view)
+            if kernel is not oriented:
+                np.copyto(kernel, oriented)
+            for weight, read, into in products:
+                np.matmul(weight, read, out=into)
+            np.add(made, column, out=y)
 
-        return forward, self._backward(arrays, kernel, rows, weights) if self.chain.wanted[0] else None
+        return forward, self._backward(arrays) if self.chain.learns else None
 
-    def _backward(self, arrays: Arrays, kernel: Array, rows: Sequence[Array], weights: Sequence[Array]) -> Call:
-        """The gradients: of the kernel one more product with the windows (section 3.1.1)."""
-        op, wanted, into = self.op, self.chain.wanted[0], arrays.gradients[0]
-        dy = arrays.cotangents["y"].reshape(op.maps, -1)
-        cotangents = self._split(dy, op.maps // op.groups)
-        slope = arrays.buffers.get("slope", into.get("k"))
-        slopes = [] if slope is None else self._split(slope.reshape(op.maps, -1), op.maps // op.groups)
-        times = product(dy.shape[1])
-        bring = None if "x" not in wanted else self._gather(arrays, kernel) if self._gathers else self._scatter(arrays, weights, cotangents)
+    @staticmethod
+    def _places(starts: Sequence[int], sizes: Sequence[int]) -> tuple[slice, ...]:
+        """Where in an array with a border something is."""
+        first, *others = (slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
+        return (first, slice(None), *others)
+
+    def _oriented(self, k: Array) -> Array:
+        """View kernels (maps, fan, *size) as they lie over the windows, (maps, rows, fan, *others)."""
+        turned = k if self.op.orientation == "correlation" else np.flip(k, tuple(range(2, k.ndim)))
+        return turned[:, None] if self.whole else turned.swapaxes(1, 2)
+
+    def _backward(self, arrays: Arrays) -> Call:
+        """The gradients: of the kernel more products with the windows (section 3.1.1)."""
+        wanted, into, dy = self.chain.wanted[0], arrays.gradients[0], self._view(arrays.cotangents["y"])
+        made = arrays.buffers.get("made", dy)
+        kernel = arrays.buffers.get("kernel", self._oriented(arrays.given[0]["k"])).reshape(self.op.groups, self.each, self.size[0], -1, *self.size[1:])
+        axes = tuple(axis for axis in range(made.ndim) if axis != 1)
+        weigh = self._weigh(arrays, made) if "k" in wanted else None
+        bring = None if "x" not in wanted else (self._gather if self.gathers else self._scatter)(arrays, kernel, made)
 
         def backward() -> None:
+            if made is not dy:
+                np.copyto(made, dy)
             if "b" in into:
-                np.add.reduce(dy, axis=1, out=into["b"])
-            if "k" in into:
-                for cotangent, row, part in zip(cotangents, rows, slopes, strict=True):
-                    times(cotangent, row.T, out=part)
-                if slope is not into["k"]:
-                    np.copyto(into["k"], slope[self._turn])
+                np.add.reduce(made, axis=axes, out=into["b"])
+            if weigh is not None:
+                weigh()
             if bring is not None:
                 bring()
 
         return backward
 
-    def _windows(self, x: Array, places: Sequence[int] = ()) -> Array:
-        """View x (maps, *padded, n) as (maps, *size, *places, n); places are those of the output unless given, with a stride of 1."""
-        maps, *space, batch = x.strides
-        taps = [d * step for d, step in zip(self.op.dilation, space, strict=True)]
-        moves = space if places else [s * step for s, step in zip(self.op.stride, space, strict=True)]
-        return as_strided(x, (len(x), *self.op.size, *(places or self.output), self.batch), (maps, *taps, *moves, batch))
+    def _weigh(self, arrays: Arrays, dy: Array) -> Call:
+        """The gradient of the kernel: a product for each row, some of which are made before they are added up."""
+        parts, dk = arrays.buffers["parts"], self._oriented(arrays.gradients[0]["k"])
+        slope = arrays.buffers.get("slope", dk)
+        totals, most, one = slope.reshape(self.op.groups, self.each, -1), len(parts), self.output[0] == 1
+        pairs = [
+            (totals[g], cotangent[start : start + most], read[start : start + most].transpose(0, 2, 1))
+            for g, read, cotangent in self.rows.pairs(arrays.buffers["windows"], dy)
+            for start in range(0, len(read), most)
+        ]
+        times = product(math.prod(self.output[1:]) * self.batch)
 
-    def _gather(self, arrays: Arrays, kernel: Array) -> Call:
-        """The full convolution of the sensitivities with the turned kernels (section 3.1.1), as one more product of kernels and windows."""
-        op, dx, dy = self.op, arrays.gradients[0]["x"], arrays.cotangents["y"]
+        def weigh() -> None:
+            if not one:
+                slope.fill(0)
+            for total, cotangent, read in pairs:
+                room = total[None] if one else parts[: len(read)]
+                times(cotangent, read, out=room)
+                if not one:
+                    np.add(room[0], total, out=room[0])
+                    np.add.reduce(room, axis=0, out=total)
+            if slope is not dk:
+                np.copyto(dk, slope)
+
+        return weigh
+
+    def _gather(self, arrays: Arrays, kernel: Array, dy: Array) -> Call:
+        """The full convolution of the sensitivities with the turned kernels (section 3.1.1)."""
+        op, dx = self.op, self._view(arrays.gradients[0]["x"])
         bordered, around, turned = (arrays.buffers[name] for name in ("bordered", "around", "turned"))
-        before = [d * (k - 1) - p for d, k, p in zip(op.dilation, op.size, op.padding, strict=True)]
-        inner = bordered[(slice(None), *(slice(b, b + n) for b, n in zip(before, self.output, strict=True)))]
-        view = self._windows(bordered, self.maps)
-        each = op.maps // op.groups
-        pairs = [(turned[g * self.fan : (g + 1) * self.fan], kernel[g * each : (g + 1) * each][self._turn].swapaxes(0, 1)) for g in range(op.groups)]
-        weights = self._split(turned.reshape(self.maps_in, -1), self.fan)
-        rows = self._split(around.reshape(op.maps * self.geometry.area, -1), each * self.geometry.area)
-        made = self._split(dx.reshape(self.maps_in, -1), self.fan)
+        made = arrays.buffers.get("gathered", dx)
+        inner = bordered[self._places([e - p for e, p in zip(self.extents, self.padding, strict=True)], self.output)]
+        oriented = np.flip(kernel, (2, *range(4, kernel.ndim))).swapaxes(1, 3)
+        fills, weights = self.back.fills(bordered, around), turned.reshape(op.groups, self.rows.fan, -1)
+        products = [(weights[g], read, into) for g, read, into in self.back.pairs(around, made)]
 
         def gather() -> None:
             bordered.fill(0)
             np.copyto(inner, dy)
-            np.copyto(around, view)
-            for into, pair in pairs:
-                np.copyto(into, pair)
-            for weight, row, target in zip(weights, rows, made, strict=True):
-                np.matmul(weight, row, out=target)
+            for into, view in fills:
+                np.copyto(into, view)
+            np.copyto(turned, oriented)
+            for weight, read, into in products:
+                np.matmul(weight, read, out=into)
+            if made is not dx:
+                np.copyto(dx, made)
 
         return gather
 
-    def _scatter(self, arrays: Arrays, weights: Sequence[Array], cotangents: Sequence[Array]) -> Call:
-        """One matrix product, then one strided addition for each kernel entry (the adjoint of `_windows`)."""
-        dx, pieces = arrays.gradients[0]["x"], arrays.buffers["pieces"]
+    def _scatter(self, arrays: Arrays, kernel: Array, dy: Array) -> Call:
+        """Products for windows, row by row, then an addition for each entry of a kernel's row (the adjoint of the forward pass)."""
+        dx, spread, room = self._view(arrays.gradients[0]["x"]), arrays.buffers["spread"], arrays.buffers["products"]
         target = arrays.buffers.get("padded", dx)
-        inner = target[(slice(None), *(slice(p, p + m) for p, m in zip(self.op.padding, self.maps, strict=True)))]
-        parts = self._split(pieces.reshape(self.maps_in * self.geometry.area, -1), self.fan * self.geometry.area)
-        places = [(target[self.geometry.reads(tap, self.output)[1:]], pieces[(slice(None), *tap)]) for tap in self.geometry.taps()]
-        if self._apart:
-            places = [(self._windows(target), pieces)]
+        inner, spills = target[self._places(self.padding, self.space)], self.rows.spills(spread, target)
+        weights = kernel.reshape(self.op.groups, self.each, -1)
+        pairs = [(weights[g].T, cotangent, into) for g, into, cotangent in self.rows.pairs(spread, dy)]
 
         def scatter() -> None:
-            for weight, cotangent, part in zip(weights, cotangents, parts, strict=True):
-                np.matmul(weight.T, cotangent, out=part)
+            spread.fill(0)
+            for weight, cotangent, into in pairs:
+                if self.rows.alone[0]:
+                    np.matmul(weight, cotangent, out=into)
+                    continue
+                for one, row in zip(cotangent, into, strict=True):
+                    np.matmul(weight, one, out=room)
+                    np.add(row, room, out=row)
             target.fill(0)
-            for place, piece in places:
+            for place, piece in spills:
                 np.add(place, piece, out=place)
             if target is not dx:
                 np.copyto(dx, inner)
 
         return scatter
-
-    @staticmethod
-    def _split(array: Any, rows: int) -> list[Array]:
-        """Blocks of rows."""
-        return [array[start : start + rows] for start in range(0, math.ceil(len(array) / rows) * rows, rows)]

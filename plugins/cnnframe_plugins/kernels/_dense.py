@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnframe import BATCH_LAST, PLAIN, Arrays, Call, Chain, Kernel, MemoryLayout, Op
+from cnnframe import PLAIN, ROWS_FIRST, Arrays, Call, Chain, Kernel, MemoryLayout, Op
 
 from ..dense import Dense
 from ..joins import Flatten
@@ -67,13 +67,13 @@ class FlattenKernel(Kernel):
     @classmethod
     def layouts(cls, chain: Chain, given: MemoryLayout) -> tuple[MemoryLayout, MemoryLayout]:  # noqa: ARG003 # any chain
         """Maps as they come, if it knows the layout."""
-        return (given if given == BATCH_LAST else PLAIN), PLAIN
+        return (given if given == ROWS_FIRST else PLAIN), PLAIN
 
     def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
         """Bind to the arrays of a plan."""
         x, plain = arrays.given[0]["x"], self.chain.given[0]["x"]
-        last = self.taken == BATCH_LAST
-        maps = np.moveaxis(x, -1, 0) if last else x
+        known = self.taken == ROWS_FIRST
+        maps = ROWS_FIRST.view(x) if known else x
         y = arrays.outputs["y"].reshape(plain)
 
         def forward() -> None:
@@ -82,7 +82,7 @@ class FlattenKernel(Kernel):
         if not self.chain.learns:
             return forward, None
         dx, dy = arrays.gradients[0]["x"], arrays.cotangents["y"].reshape(plain)
-        into = np.moveaxis(dx, -1, 0) if last else dx
+        into = ROWS_FIRST.view(dx) if known else dx
 
         def backward() -> None:
             np.copyto(into, dy)

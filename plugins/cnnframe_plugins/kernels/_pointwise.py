@@ -35,7 +35,9 @@ def _logistic(op: Logistic, x: Array, y: Array, room: Array) -> None:
     # With e = exp(-|x|): 1 / (1 + e) from 0 on, e / (1 + e) below: no overflow, no cancellation, and NumPy's exp is many times faster than SciPy's expit.
     z = x if op.beta == 1 else np.multiply(x, op.beta, out=y)
     np.greater_equal(z, 0, out=room)
-    np.copysign(z, -1, out=y)
+    # In two passes, either of which takes a tenth of NumPy's copysign.
+    np.abs(z, out=y)
+    np.negative(y, out=y)
     np.exp(y, out=y)
     np.maximum(room, y, out=room)
     np.add(y, 1, out=y)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnframe import BATCH_LAST, PLAIN, Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
+from cnnframe import PLAIN, ROWS_FIRST, Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
 
 from .._windows import Geometry
 from ..pooling import MaxPool, MeanPool
@@ -15,14 +15,14 @@ from ..subsample import Subsample
 
 
 class _Windowed(Kernel):
-    """What the three share: taps over a map, whose batch may be the first axis or the last."""
+    """What the three share: taps over a map, whose batch may be the first axis, or its rows."""
 
     keeps = frozenset()
 
     @classmethod
     def layouts(cls, chain: Chain, given: MemoryLayout) -> tuple[MemoryLayout, MemoryLayout]:  # noqa: ARG003 # any chain
         """Maps as they come, if it knows the layout."""
-        known = given if given == BATCH_LAST else PLAIN
+        known = given if given == ROWS_FIRST else PLAIN
         return known, known
 
     def __init__(self, chain: Chain, taken: MemoryLayout, left: MemoryLayout) -> None:
@@ -32,11 +32,29 @@ class _Windowed(Kernel):
         self.geometry = Geometry.plain(self.op.size, getattr(self.op, "stride", self.op.size))
         self.made = left.shape(chain.outputs["y"])
 
+    @property
+    def apart(self) -> bool:
+        """Whether every entry of a map is in one window."""
+        axes = zip(self.chain.given[0]["x"][2:], self.chain.outputs["y"][2:], self.geometry.size, self.geometry.stride, strict=True)
+        return all(size == stride and entries == places * size for entries, places, size, stride in axes)
+
     def pieces(self, x: Array) -> list[Array]:
         """For each entry of a window the view of x that has it for every window."""
-        last = self.taken == BATCH_LAST
-        output = self.made[1:-1] if last else self.made[2:]
-        return [x[self.geometry.reads(tap, output)[last:]] for tap in self.geometry.taps()]
+        maps = ROWS_FIRST.view(x) if self.taken == ROWS_FIRST else x
+        output = self.chain.outputs["y"][2:]
+        found = [maps[self.geometry.reads(tap, output)] for tap in self.geometry.taps()]
+        # In the order of memory again, in which NumPy goes through what it is given first.
+        return [piece.transpose(ROWS_FIRST.axes(piece.ndim)) for piece in found] if self.taken == ROWS_FIRST else found
+
+
+def _total(pieces: Sequence[Array], out: Array) -> None:
+    """Write the sum of arrays, from the first to the last."""
+    if len(pieces) == 1:
+        np.copyto(out, pieces[0])
+        return
+    np.add(*pieces[:2], out=out)
+    for piece in pieces[2:]:
+        np.add(out, piece, out=out)
 
 
 class SubsampleKernel(_Windowed):
@@ -57,16 +75,13 @@ class SubsampleKernel(_Windowed):
     def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
         """Bind to the arrays of a plan."""
         given, y, down, room = arrays.given[0], arrays.outputs["y"], arrays.buffers["down"], arrays.buffers["room"]
-        first, *others = self.pieces(given["x"])
-        maps = 0 if self.taken == BATCH_LAST else 1
-        column = (-1, *(1,) * (y.ndim - 1 - maps))
-        axes = tuple(axis for axis in range(y.ndim) if axis != maps)
+        pieces = self.pieces(given["x"])
+        column = (-1, *(1,) * (y.ndim - 2))
+        axes = tuple(axis for axis in range(y.ndim) if axis != 1)
         beta, b = given["beta"].reshape(column), given["b"].reshape(column)
 
         def forward() -> None:
-            np.copyto(down, first)
-            for piece in others:
-                np.add(down, piece, out=down)
+            _total(pieces, down)
             np.multiply(down, beta, out=y)
             np.add(y, b, out=y)
 
@@ -107,12 +122,10 @@ class MeanPoolKernel(_Windowed):
     def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
         """Bind to the arrays of a plan."""
         y, room, area = arrays.outputs["y"], arrays.buffers["room"], self.geometry.area
-        first, *others = self.pieces(arrays.given[0]["x"])
+        pieces = self.pieces(arrays.given[0]["x"])
 
         def forward() -> None:
-            np.copyto(y, first)
-            for piece in others:
-                np.add(y, piece, out=y)
+            _total(pieces, y)
             np.divide(y, area, out=y)
 
         if not self.chain.learns:
@@ -121,8 +134,12 @@ class MeanPoolKernel(_Windowed):
         targets = self.pieces(dx)
 
         def backward() -> None:
-            dx.fill(0)
             np.divide(dy, area, out=room)
+            if self.apart:
+                for target in targets:
+                    np.copyto(target, room)
+                return
+            dx.fill(0)
             for target in targets:
                 np.add(target, room, out=target)
 
@@ -177,6 +194,9 @@ class MaxPoolKernel(_Windowed):
             dx.fill(0)
             for number, target in enumerate(targets):
                 np.equal(chosen, number, out=better)
+                if self.apart:
+                    np.copyto(target, dy, where=better)
+                    continue
                 room.fill(0)
                 np.copyto(room, dy, where=better)
                 np.add(target, room, out=target)
