@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _call, _generated, _inputs
+from ._division import divide, per_entry
 from ._errors import FormulaError, NonFiniteError
 from ._inputs import first_bad
 from ._op import Array, Loss, Op
 from ._parameters import Parameters
 from ._plan import Plan
-from ._work import divide, per_entry
 
 if TYPE_CHECKING:
     from ._graph import Graph

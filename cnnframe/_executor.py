@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import _call, _inputs, _wiring
+from ._division import Division
 from ._errors import GraphError, HyperparameterError, NonFiniteError, ShapeError, UnknownNameError
 from ._graph import Graph
 from ._inputs import first_bad
@@ -23,7 +24,7 @@ from ._plan import Plan
 from ._preparing import Place, Preparation, Progress
 from ._registry import load
 from ._watch import watch
-from ._work import Division, Work, default_threads
+from ._work import Work, default_threads
 
 Values = dict[str, Array]
 _WORKS = 64

@@ -50,7 +50,10 @@ class MemoryLayout(abc.ABC):
         """Write the entries of `packed`, in this order, to `out` as its users see them."""
 
     def packing(self, plain: Array, out: Array, *, gradient: bool = False) -> Call:
-        """Return a call that does what `pack` or `pack_gradient` does, with contiguous arrays at their addresses for good."""
+        """Return a call that does what `pack` or `pack_gradient` does, with contiguous arrays at their addresses for good.
+
+        One with a method `take` is given another contiguous array in place of `plain` there, before a run.
+        """
         return partial(self.pack_gradient if gradient else self.pack, plain, out)
 
     def unpacking(self, packed: Array, out: Array) -> Call:

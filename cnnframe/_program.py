@@ -69,6 +69,10 @@ class Program:
         self._converted: set[str] = set()
         self._lent: list[tuple[Callable[[Array], None], str]] = []
         self._forward: list[Call] = []
+        self._packed: list[str] = []
+        for name in plan.inputs:
+            if name not in self._placing.lent:
+                self._take_in(name)
         back: list[list[Call]] = []
         for number, stage in enumerate(plan.stages):
             forward, backward = self._bind(number, stage, views, gradients)
@@ -83,9 +87,8 @@ class Program:
             self._parameters[...] = parameters
         else:
             self._move(parameters, gradient)
-        for name in self.plan.inputs:
-            if name not in self._placing.lent:
-                self._placing.lies[name].pack(inputs[name], self._arrays[name])
+        for name in self._packed:
+            self._placing.lies[name].pack(inputs[name], self._arrays[name])
         for take, name in self._lent:
             take(np.asarray(inputs[name], self._type(name), order="C"))
 
@@ -133,6 +136,17 @@ class Program:
 
     def _type(self, source: str) -> np.dtype[Any]:
         return np.dtype(np.int64) if source in self.plan.indices else self.plan.dtype
+
+    def _take_in(self, name: str) -> None:
+        """Bring an input to its place: by a call of its own, or by one that goes on with the first kernels."""
+        # Never read: another is taken first.
+        nowhere = np.broadcast_to(np.zeros((), self._type(name)), self.plan.shapes[name])
+        call = self._placing.lies[name].packing(nowhere, self._arrays[name])
+        if hasattr(call, "take"):
+            self._lent.append((call.take, name))
+            self._forward.append(call)
+        else:
+            self._packed.append(name)
 
     def _bind(self, number: int, stage: Stage, views: Mapping[str, Array], into_all: Mapping[str, Array]) -> tuple[list[Call], list[Call]]:
         """The calls of a stage, forward and back."""

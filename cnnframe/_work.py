@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,72 +13,20 @@ from typing import Any
 
 import numpy as np
 
+from ._division import LEAST, Division
 from ._inputs import finite
-from ._kernel import Kernel
 from ._op import Array
 from ._parameters import Layout
-from ._plan import Plan
 from ._preparing import Preparation
 from ._program import Program
 
-CACHE = 2**21
-"""Bytes of arrays that a part of a batch may take, about what the caches of a core hold."""
-
-LEAST = 16
-"""A batch with fewer entries is computed by this thread as it is: waking another, or holding matrix products back, costs more."""
-
-
-PAYS = 2**24
-"""Operations for which another thread saves more than it costs to wake it and to wait for it, which are tenths of a millisecond."""
-
-WORTH = 2**27
-"""Operations of a part below which more of them fit a cache and yet take longer: each is some dozens of calls, for which threads wait for each other."""
-
-ROOM = 2**22
-"""Bytes of arrays between forward and backward that a part may take, even one whose kernels go through it piece by piece."""
-
-SLOWER = 4
-"""About how much longer those of a kernel that is not compiled for them take."""
-
-ENTRY = 8
-"""Operations that an entry of an array costs besides those with weights, about."""
+FAR = 2**20
+"""Bytes of inputs from which each thread looks at its own, on their way through its cache; at fewer this thread does, while it would wait for others."""
 
 
 def default_threads() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class Division:
-    """A batch in parts, with the plans of the parts.
-
-    The same number of threads gives the same bits: which entries a part has, and the order in which parts are added
-    up, follow from the size of the batch.
-
-    Attributes:
-        batch: its size.
-        threads: on how many threads parts may be computed; little work stays on one.
-        whole: the plan of the whole batch.
-        parts: for each thread the sizes of its parts.
-        plans: a plan for each size of a part.
-    """
-
-    def __init__(self, make: Callable[[int], Plan], batch: int, threads: int) -> None:
-        """Divide a batch; `make` plans for a part of a given size."""
-        whole = self.whole = make(batch)
-        self.batch = batch
-        self.threads = threads
-        together = max((layout.together for stage in whole.stages for layout in (stage.taken, stage.left)), default=1)
-        least = int(WORTH * batch / max(_operations(whole), 1.0))
-        workers = paying(whole, threads)
-        self.parts = divide(batch, per_entry(whole), workers, together, least, held(whole)) if whole.apart and batch > 1 else ((batch,),)
-        sizes = sorted({size for mine in self.parts for size in mine}, reverse=True)
-        self.plans = {size: whole if size == batch else make(size) for size in sizes}
-
-    @property
-    def waiting(self) -> list[Kernel]:
-        """The kernels that have to be prepared."""
-        return [stage.kernel for plan in self.plans.values() for stage in plan.stages if not stage.kernel.ready()]
 
 
 class Work:
@@ -130,13 +77,14 @@ class Work:
         """The arrays that are asked for, new ones, with losses summed over the parts; and whether these and the inputs are finite, if there is a `check`."""
         plan = self.plan
         found = {name: np.empty(self._shapes[name], plan.dtype) for name in plan.targets}
+        whole = {name: inputs[name] for name in plan.inputs}
+        early = check and sum(array.nbytes for array in whole.values()) > FAR
 
         def run(worker: int) -> tuple[list[list[float]], bool]:
             losses, sound = [], True
             for program, span in zip(self._programs[worker], self._spans[worker], strict=True):
                 given = self._part(inputs, span, plan.inputs)
-                # While they are on their way through the cache of this thread.
-                sound = sound and (not check or finite(given))
+                sound = sound and (not early or finite(given))
                 program.load(parameters, given)
                 program.forward()
                 losses.append(program.losses())
@@ -145,7 +93,7 @@ class Work:
                     program.value(name, array)
                 sound = sound and (not check or finite(parts))
                 program.give_back()
-            return losses, sound
+            return losses, sound and (worker > 0 or early or not check or finite(whole))
 
         answers = self._each(run)
         for name, values in zip(plan.losses, zip(*(losses for mine, _ in answers for losses in mine), strict=True), strict=True):
@@ -162,13 +110,15 @@ class Work:
         """
         plan = self.plan
         found = {name: np.empty(self._shapes[name], plan.dtype) for name in plan.wanted_inputs}
+        whole = {name: inputs[name] for name in plan.inputs}
+        early = check and sum(array.nbytes for array in whole.values()) > FAR
 
         def run(worker: int) -> tuple[list[float], bool]:
             total = (out, *self._sums)[worker]
             losses, sound = [], True
             for number, (program, span) in enumerate(zip(self._programs[worker], self._spans[worker], strict=True)):
                 given, slopes = self._part(inputs, span, plan.inputs), self._part(found, span, plan.wanted_inputs)
-                sound = sound and (not check or finite(given))
+                sound = sound and (not early or finite(given))
                 program.load(parameters, given, out)
                 program.forward()
                 program.backward(scale)
@@ -179,7 +129,7 @@ class Work:
                 program.give_back()
                 if program.gradient.size and program.gradient is not total:
                     np.copyto(total, program.gradient) if not number else np.add(total, program.gradient, out=total)
-            return losses, sound
+            return losses, sound and (worker > 0 or early or not check or finite(whole))
 
         answers = self._each(run)
         for other in self._sums:
@@ -218,57 +168,6 @@ class Work:
             if isinstance(answer, BaseException):
                 raise answer
         return [mine, *answers, *rest]
-
-
-def per_entry(plan: Plan) -> float:
-    """Bytes that an entry of the batch takes in kernels that do not go through it piece by piece, about: every array and its cotangent."""
-    steps = [step for stage in plan.stages if not stage.kernel.tiles for step in stage.steps]
-    made = sum(int(np.prod(shape)) for step in steps for _, _, shape in step.outputs)
-    return (2 if plan.backward else 1) * made * plan.dtype.itemsize / max(plan.batch, 1)
-
-
-def held(plan: Plan) -> float:
-    """Bytes that an entry of the batch takes until its part is done, about: what stages read, make and keep, with cotangents."""
-    total = 0.0
-    for stage in plan.stages:
-        made = [int(np.prod(shape)) for step in stage.steps for _, _, shape in step.outputs]
-        read = sum(int(np.prod(plan.shapes[source])) for _, source in stage.steps[0].sources)
-        total += ((2 if plan.backward else 1) * (max(made) + (made[-1] if len(made) > 1 else 0)) + read) * plan.dtype.itemsize
-    return total / max(plan.batch, 1)
-
-
-def _operations(plan: Plan, slower: float = 1.0) -> float:
-    """What a batch costs, where kernels that are not compiled take longer by a factor."""
-    found = 0.0
-    for stage in plan.stages:
-        for step in stage.steps:
-            entries = sum(math.prod(shape) for _, _, shape in step.outputs)
-            found += (step.operations + ENTRY * entries) * (1 if stage.kernel.compiles else slower)
-    return found
-
-
-def paying(plan: Plan, threads: int) -> int:
-    """On how many of the threads a batch is computed: fewer where that is little work."""
-    return max(1, min(threads, int(_operations(plan, SLOWER) / PAYS)))
-
-
-def divide(batch: int, bytes_each: float, threads: int, together: int = 1, least: int = 1, held_each: float = 0.0) -> tuple[tuple[int, ...], ...]:
-    """The parts of a batch, by thread: of about the same size, small enough for a cache, and all but the last of full blocks of `together` entries.
-
-    Nor do they take much more than `ROOM`. For either no part becomes smaller than about `least` entries.
-    Where they differ the first are larger: this thread begins before it has woken the others.
-    """
-    blocks = -(-batch // together)
-    workers = min(threads, blocks) if batch >= LEAST else 1
-    fitting = min(CACHE / max(bytes_each, 1.0), ROOM / max(held_each, 1.0))
-    most = max(int(fitting / together), least // together, 1)
-    parts = [[together * count for count in _even(mine, -(-mine // most))] for mine in _even(blocks, workers)]
-    parts[-1][-1] -= blocks * together - batch
-    return tuple(map(tuple, parts))
-
-
-def _even(count: int, parts: int) -> tuple[int, ...]:
-    return tuple(count // parts + (number < count % parts) for number in range(parts))
 
 
 def _alone() -> AbstractContextManager[Any]:

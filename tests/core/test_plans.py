@@ -16,7 +16,8 @@ import pytest
 import cnnframe as cf
 from cnnframe import PLAIN, ROWS_FIRST, Arrays, Buffer, Chain, Kernel, MemoryLayout, Op
 from cnnframe._arena import ALIGNMENT, Arena, Request, aligned
-from cnnframe._work import divide
+from cnnframe._division import divide, together
+from cnnframe._plan import Plan
 
 OPS = cf.load()
 make = OPS.make
@@ -128,7 +129,7 @@ NETS = {
 @pytest.mark.parametrize("batch", [1, 5, 33])
 @pytest.mark.parametrize("name", NETS)
 def test_kernels_parts_and_threads_change_no_more_than_rounding(name, batch, threads, monkeypatch):
-    monkeypatch.setattr("cnnframe._work.CACHE", 20_000)
+    monkeypatch.setattr("cnnframe._division.CACHE", 20_000)
     graph = NETS[name]
     params, arrays = question(graph, batch)
     plain = cf.Executor(graph, kernels=(), threads=1)
@@ -177,9 +178,9 @@ def test_without_kernels_everything_is_the_reference():
 
 
 def test_what_mixes_a_batch_is_computed_whole(monkeypatch):
-    monkeypatch.setattr("cnnframe._work.CACHE", 1000)
-    monkeypatch.setattr("cnnframe._work.PAYS", 1)
-    monkeypatch.setattr("cnnframe._work.WORTH", 1)
+    monkeypatch.setattr("cnnframe._division.CACHE", 1000)
+    monkeypatch.setattr("cnnframe._division.PAYS", 1)
+    monkeypatch.setattr("cnnframe._division.WORTH", 1)
     graph = cf.Graph.chain(make("dense", units=4), TANH, inputs="n 3", loss=make("squared_error"))
     params, arrays = question(graph, 40)
     work = cf.Executor(graph, kernels=NUMPY, threads=2).work(params, **arrays)
@@ -235,7 +236,7 @@ def test_little_work_stays_on_one_thread():
 
 
 def test_an_error_in_a_thread_is_the_callers(monkeypatch):
-    monkeypatch.setattr("cnnframe._work.PAYS", 1)
+    monkeypatch.setattr("cnnframe._division.PAYS", 1)
 
     class Broken(Kernel):
         name = "broken"
@@ -309,8 +310,49 @@ def test_parts_are_no_smaller_for_a_cache_than_what_is_worth_a_call():
     assert divide(64, 2.0**20, 2, 8, least=20) == ((16, 16),) * 2
 
 
+@pytest.mark.parametrize(("maps", "batch", "threads"), [(64, 2, 2), (64, 15, 2), (64, 1, 1), (4, 15, 1), (4, 16, 2)])
+def test_a_few_entries_are_divided_where_each_is_much_work(maps, batch, threads, monkeypatch):
+    monkeypatch.setattr("cnnframe._division.PAYS", 2.0**19)
+    graph = cf.Graph.chain(make("conv", maps=maps, size=3, padding=1), make("flatten"), inputs=f"n {maps} 8 8", loss=make("squared_error"))
+    params, arrays = question(graph, batch)
+    parts = cf.Executor(graph, kernels=NUMPY, threads=2).work(params, **arrays).parts
+    assert len(parts) == threads and sum(map(sum, parts)) == batch
+
+
+class Eights(Reversed):
+    """Of which eight samples lie side by side."""
+
+    name, together = "eights", 8
+
+
+class DenseByEights(Kernel):
+    """Takes dense layers in that layout."""
+
+    name, rank = "by_eights", 99
+
+    @classmethod
+    def matches(cls, ops):
+        return int(ops[0].name == "dense")
+
+    @classmethod
+    def layouts(cls, chain, given):
+        return Eights(), Eights()
+
+    def bind(self, arrays):
+        raise NotImplementedError
+
+
+def test_parts_have_the_size_that_suits_those_who_work_most():
+    def plan_of(*layers):
+        graph = cf.Graph.chain(*layers, inputs="n 3 8 8", loss=make("squared_error"))
+        return Plan.make(graph, 20, np.dtype(np.float64), ("loss",), gradients=True, kernels=(DenseByEights, *NUMPY))
+
+    assert together(plan_of(make("flatten"), make("dense", units=9))) == 8
+    assert together(plan_of(make("conv", maps=30, size=3), make("flatten"), make("dense", units=1))) == 1
+
+
 def test_parts_hold_no_more_than_there_is_room_for(monkeypatch):
-    monkeypatch.setattr("cnnframe._work.ROOM", 2**20)
+    monkeypatch.setattr("cnnframe._division.ROOM", 2**20)
     assert divide(64, 1.0, 2, held_each=2.0**17) == ((8,) * 4,) * 2
     assert divide(64, 1.0, 2, least=16, held_each=2.0**17) == ((16, 16),) * 2
     assert divide(64, 1.0, 2, 16, held_each=2.0**17) == ((16, 16),) * 2
@@ -321,8 +363,8 @@ def test_parts_of_different_sizes_share_the_memory_of_their_thread(monkeypatch):
     params, arrays = question(graph, 40)
     whole = cf.Executor(graph, kernels=NUMPY, threads=1)
     wanted = whole.gradients(params, **arrays)
-    monkeypatch.setattr("cnnframe._work.CACHE", 1)
-    monkeypatch.setattr("cnnframe._work.divide", lambda *_: ((20, 13, 7),))
+    monkeypatch.setattr("cnnframe._division.CACHE", 1)
+    monkeypatch.setattr("cnnframe._division.divide", lambda *_: ((20, 13, 7),))
     run = cf.Executor(graph, kernels=NUMPY, threads=1)
     work = run.work(params, **arrays)
     (programs,) = work._programs
@@ -394,7 +436,7 @@ class Sevens(cf.Layer):
 @pytest.mark.parametrize("parts", [((40,),), ((20, 13, 7),), ((20, 5), (15,))])
 @pytest.mark.parametrize("entry", [0, 19, 20, 24, 25, 32, 33, 39])
 def test_a_single_number_is_found_in_whichever_part_it_is(entry, parts, monkeypatch):
-    monkeypatch.setattr("cnnframe._work.divide", lambda *_: parts)
+    monkeypatch.setattr("cnnframe._division.divide", lambda *_: parts)
     graph = cf.Graph.chain(Sevens(), make("mean_pool", size=1, stride=2), make("flatten"), make("dense", units=4), inputs="n 1 1 6", loss=make("squared_error"))
     params, arrays = question(graph, 40)
     run = cf.Executor(graph, kernels=(), threads=2)
@@ -417,8 +459,8 @@ def test_a_single_number_is_found_in_whichever_part_it_is(entry, parts, monkeypa
 @pytest.mark.parametrize("parts", [((40,),), ((20, 13, 7),), ((20, 5), (15,))])
 def test_kernels_that_follow_go_to_the_vectors_of_the_caller(parts, monkeypatch):
     monkeypatch.setattr("cnnframe._program.LARGE", 0)
-    monkeypatch.setattr("cnnframe._work.CACHE", 1)
-    monkeypatch.setattr("cnnframe._work.divide", lambda *_: parts)
+    monkeypatch.setattr("cnnframe._division.CACHE", 1)
+    monkeypatch.setattr("cnnframe._division.divide", lambda *_: parts)
     graph = cf.Graph.chain(make("dense", units=4), make("dense", units=3), inputs="n 5", loss=make("squared_error"))
     params, arrays = question(graph, 40)
     wanted = cf.Executor(graph, kernels=()).gradients(params, **arrays)

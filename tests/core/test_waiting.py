@@ -115,7 +115,7 @@ def test_where_no_thread_can_be_had_others_serve(wait, monkeypatch):
         raise RuntimeError("can't start new thread")
 
     params, arrays = question(40)
-    monkeypatch.setattr("cnnframe._work.PAYS", 1)
+    monkeypatch.setattr("cnnframe._division.PAYS", 1)
     want = cf.Executor(GRAPH, kernels=PLAIN, threads=3).gradients(params, **arrays)
     monkeypatch.setattr(threading.Thread, "start", refused)
     run = cf.Executor(GRAPH, kernels=(*PLAIN, slow()), threads=3, wait=wait)

@@ -38,8 +38,8 @@ NETS = {
 @pytest.mark.parametrize("least", [0, 2**16])
 @pytest.mark.parametrize("name", NETS)
 def test_gradients_are_those_of_the_reference(name, least, monkeypatch):
-    monkeypatch.setattr("cnnframe._work.PAYS", 1)
-    monkeypatch.setattr("cnnframe._work.LEAST", 9)
+    monkeypatch.setattr("cnnframe._division.PAYS", 1)
+    monkeypatch.setattr("cnnframe._division.LEAST", 9)
     monkeypatch.setattr("cnnframe._placing.LARGE", 0)
     monkeypatch.setattr("cnnframe._program.LARGE", least)
     graph, batch = NETS[name]
