@@ -55,7 +55,7 @@ class Division:
         whole = self.whole = make(batch)
         self.batch = batch
         self.threads = threads
-        least = int(WORTH * batch / max(_operations(whole.stages), 1.0))
+        least = int(WORTH * batch / max(operations(whole.stages), 1.0))
         workers = paying(whole, threads)
         self.parts = divide(batch, per_entry(whole), workers, together(whole), least, held(whole)) if whole.apart and batch > 1 else ((batch,),)
         sizes = sorted({size for mine in self.parts for size in mine}, reverse=True)
@@ -84,7 +84,7 @@ def held(plan: Plan) -> float:
     return total / max(plan.batch, 1)
 
 
-def _operations(stages: Sequence[Stage], slower: float = 1.0) -> float:
+def operations(stages: Sequence[Stage], slower: float = 1.0) -> float:
     """What stages cost for a batch, where kernels that are not compiled take longer by a factor."""
     found = 0.0
     for stage in stages:
@@ -96,14 +96,14 @@ def _operations(stages: Sequence[Stage], slower: float = 1.0) -> float:
 
 def paying(plan: Plan, threads: int) -> int:
     """On how many of the threads a batch is computed: fewer where that is little work."""
-    work = _operations(plan.stages, SLOWER)
+    work = operations(plan.stages, SLOWER)
     return max(1, min(threads, int(work / PAYS))) if plan.batch >= LEAST or work >= PAYS * plan.batch else 1
 
 
 def together(plan: Plan) -> int:
     """How many entries of a batch lie side by side where most of the work is."""
-    work = _operations(plan.stages)
-    most = (stage for stage in plan.stages if _operations([stage]) >= FEW * work)
+    work = operations(plan.stages)
+    most = (stage for stage in plan.stages if operations([stage]) >= FEW * work)
     return max((layout.together for stage in most for layout in (stage.taken, stage.left)), default=1)
 
 

@@ -14,7 +14,8 @@ from ._op import Array
 
 Call = Callable[[], None]
 """What a run does, as often as it is called. One with a method `then` is asked there for a call that does the same and the next at once, so that the
-interpreter's lock is not needed between them; it returns None where it knows none."""
+interpreter's lock is not needed between them; it returns None where it knows none. One with a method `shares` is asked there for up to so many calls that
+do together what it does, bit for bit, and may do it at the same time."""
 
 
 def address(array: Array) -> int:

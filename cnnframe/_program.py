@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ._arena import ALIGNMENT, aligned
+from ._division import PAYS, operations
 from ._kernel import Arrays, Buffer
 from ._memory import Call, MemoryLayout, address
 from ._op import Array
@@ -30,12 +31,23 @@ class Program:
         bytes: how much of it there was not before.
     """
 
-    def __init__(self, plan: Plan, layout: Layout, memory: Sequence[Array] = (), *, alone: bool = False) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        layout: Layout,
+        memory: Sequence[Array] = (),
+        *,
+        alone: bool = False,
+        crew: Callable[[Sequence[Call]], Any] | None = None,
+        threads: int = 1,
+    ) -> None:
         """Place all arrays and bind the kernels to them, in the memory of another program that never runs at the same time, as far as it goes.
 
-        One that is `alone` answers for the whole batch.
+        One that is `alone` answers for the whole batch; then a `crew` of some threads may run calls for it at the same time.
         """
         self.plan = plan
+        self._crew = crew
+        self._threads = threads
         self._placing = Placing(plan)
         scratch = max((_scratch_bytes(stage) for stage in plan.stages), default=0)
         flat = layout.size * plan.dtype.itemsize
@@ -181,9 +193,17 @@ class Program:
                             after.append(partial(np.add, target, into[name], out=target))
         arrays = Arrays(tuple(given), outputs, cotangents, tuple(gradients), self._buffers(stage), dict.fromkeys(lent, _nobody), self._moves)
         forward, backward = stage.kernel.bind(arrays)
+        forward, backward = self._shared(stage, forward), backward and self._shared(stage, backward)
         self._lent += [(arrays.lent[name], source) for name, source in lent.items()]
         silent = [partial(self._arrays[cotangent(array)].fill, 0) for array in self._placing.silent.get(number, ())]
         return [*before, forward], [*silent, backward, *after] if backward is not None else []
+
+    def _shared(self, stage: Stage, call: Call) -> Call:
+        """The call, or one by which several threads do what it does."""
+        if self._crew is None or not hasattr(call, "shares") or operations([stage]) < 2 * PAYS:
+            return call
+        shares = call.shares(self._threads)
+        return call if len(shares) == 1 else partial(self._crew, shares)
 
     def _bring(self, stage: Stage, written: str, source: str, *, first: bool) -> list[Call]:
         """The calls that bring a gradient from where a kernel left it to where it belongs."""

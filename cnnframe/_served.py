@@ -16,6 +16,9 @@ from ._kernel import Arrays, Chain, Kernel
 from ._memory import PLAIN, Call, MemoryLayout, address
 from ._op import Array, Op
 
+THREADS = 3
+"""How many share a call that can be shared."""
+
 
 def served(cls: type[Op], kernel: type[Kernel], given: MemoryLayout = PLAIN) -> type[Op]:
     """A class like an operation's, whose methods run a kernel on arrays that lie as `given`, in memory made for each call.
@@ -71,7 +74,7 @@ class Bound:
     `follows` lie elsewhere in every run, and so do their gradients.
 
     Raises:
-        ContractError: it wrote to arrays that are given; on the call that did it.
+        ContractError: it wrote to arrays that are given, or shares of a call do not do what the call does; on the call that did it.
     """
 
     def __init__(self, kernel: type[Kernel], chain: Chain, given: MemoryLayout, arrays: Sequence[Mapping[str, Array]]) -> None:
@@ -148,7 +151,7 @@ class Bound:
             _spoil(array)
         self._move()
         self._give()
-        self._calls[0]()
+        self._run(self._calls[0], list(self._made.values()))
         self._unchanged()
         outputs = {name: np.empty(shape, self.chain.dtype) for name, shape in self.chain.outputs.items()}
         for name, array in outputs.items():
@@ -170,7 +173,7 @@ class Bound:
                 _spoil(self._held[0][name])
         call = self._calls[1]
         if call is not None:
-            call()
+            self._run(call, [array for own in self._gradients for array in own.values()])
         if "inputs" not in self._kept:
             self._give()
         self._unchanged()
@@ -180,6 +183,20 @@ class Bound:
             {name: self._plain(self._layout(number, name), array, self.chain.given[number][name]) for name, array in own.items()}
             for number, own in enumerate(self._gradients)
         ]
+
+    def _run(self, call: Call, made: Sequence[Array]) -> None:
+        """Make a call; where it can be shared by threads, so that the last may be the first, before that."""
+        shares = call.shares(THREADS) if hasattr(call, "shares") else [call]
+        if len(shares) > 1:
+            for share in reversed(shares):
+                share()
+            shared = [array.tobytes() for array in made]
+            for array in made:
+                _spoil(array)
+        call()
+        if len(shares) > 1 and shared != [array.tobytes() for array in made]:
+            who = f"kernel {self.kernel.name!r}"
+            raise ContractError(f"{who} makes something else where its work is shared by threads; the shares of a call must do what it does, bit for bit")
 
     def _give(self) -> None:
         """Write what is given to where the kernel reads it."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -56,7 +56,8 @@ class Work:
             memory: tuple[Array, ...] = ()
             for size in sorted(set(sizes), reverse=True):
                 # They run one after the other, so that they may share what the first one has.
-                mine[size] = Program(division.plans[size], layout, memory, alone=size == self.batch)
+                alone = size == self.batch
+                mine[size] = Program(division.plans[size], layout, memory, alone=alone, crew=self._at_once if alone else None, threads=self._threads)
                 memory = mine[size].memory
             self._programs.append([mine[size] for size in sizes])
         ends = list(accumulate((size for sizes in self.parts for size in sizes), initial=0))
@@ -150,20 +151,24 @@ class Work:
             with _alone() if self._products and self._threads == 1 and self.batch >= LEAST else nullcontext():
                 return [run(0)]
         with _alone() if self._products else nullcontext():
-            # In this thread's context, where settings of NumPy are.
-            others: list[Future[Any]] = []
-            alone: range = range(0)
-            try:
-                others += (self._pool().submit(copy_context().run, run, worker) for worker in range(1, len(self.parts)))
-            except RuntimeError:
-                # No further thread can be had: this one does the same work.
-                alone = range(1 + len(others), len(self.parts))
-            try:
-                mine = run(0)
-                rest = [run(worker) for worker in alone]
-            finally:
-                # Whatever happens, nobody works on when this returns.
-                answers = [other.exception() or other.result() for other in others]
+            return self._at_once([partial(run, worker) for worker in range(len(self.parts))])
+
+    def _at_once(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        """The answers of calls, of which this thread makes the first, and others the others."""
+        # In this thread's context, where settings of NumPy are.
+        others: list[Future[Any]] = []
+        alone: Sequence[Callable[[], Any]] = ()
+        try:
+            others += (self._pool().submit(copy_context().run, call) for call in calls[1:])
+        except RuntimeError:
+            # No further thread can be had: this one does the same work.
+            alone = calls[1 + len(others) :]
+        try:
+            mine = calls[0]()
+            rest = [call() for call in alone]
+        finally:
+            # Whatever happens, nobody works on when this returns.
+            answers = [other.exception() or other.result() for other in others]
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer

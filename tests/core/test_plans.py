@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 import tracemalloc
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -317,6 +320,63 @@ def test_a_few_entries_are_divided_where_each_is_much_work(maps, batch, threads,
     params, arrays = question(graph, batch)
     parts = cf.Executor(graph, kernels=NUMPY, threads=2).work(params, **arrays).parts
     assert len(parts) == threads and sum(map(sum, parts)) == batch
+
+
+class Halves(Kernel):
+    """An activation in two shares, which say on which thread they are."""
+
+    name, rank = "halves", 99
+
+    @classmethod
+    def matches(cls, ops):
+        return int(ops[0].name == "relu")
+
+    def bind(self, arrays):
+        x, y = arrays.given[0]["x"].reshape(-1), arrays.outputs["y"].reshape(-1)
+        dy, dx = arrays.cotangents["y"].reshape(-1), arrays.gradients[0]["x"].reshape(-1)
+        return Shared(len(y), lambda part: np.maximum(x[part], 0, out=y[part])), Shared(len(y), lambda part: np.multiply(dy[part], y[part] > 0, out=dx[part]))
+
+
+class Shared:
+    """What is done for all entries, or for some."""
+
+    ran: ClassVar[list[tuple[str, slice]]] = []
+
+    def __init__(self, size, work):
+        self.size, self.work = size, work
+
+    def __call__(self):
+        self.part(slice(0, self.size))
+
+    def part(self, part):
+        self.ran.append((threading.current_thread().name, part))
+        self.work(part)
+
+    def shares(self, count):
+        return [partial(self.part, slice(self.size * share // count, self.size * (share + 1) // count)) for share in range(count)]
+
+
+@pytest.mark.parametrize("way", ["two threads", "one thread", "little work", "no further thread", "several parts"])
+def test_a_call_that_can_be_shared_is_made_by_threads(way, monkeypatch):
+    graph = small(make("conv", maps=4, size=3), make("relu"))
+    params, arrays = question(graph, 40 if way == "several parts" else 1)
+    wanted = cf.Executor(graph, kernels=NUMPY, threads=1).gradients(params, **arrays)
+    monkeypatch.setattr("cnnframe._program.PAYS", 2.0**30 if way == "little work" else 1)
+    monkeypatch.setattr("cnnframe._division.PAYS", 1)
+    monkeypatch.setattr(Shared, "ran", [])
+    run = cf.Executor(graph, kernels=(Halves, *NUMPY), threads=1 if way == "one thread" else 2)
+    if way == "no further thread":
+        monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", lambda *_: (_ for _ in ()).throw(RuntimeError("can't start new thread")))
+    found = run.gradients(params, **arrays)
+    assert np.allclose(found.parameters.vector, wanted.parameters.vector, rtol=1e-12, atol=1e-13) and np.isclose(found.loss, wanted.loss)
+    pieces, threads = [part for _, part in Shared.ran], {name for name, _ in Shared.ran}
+    size = 4 * 4 * 4
+    halves = [slice(0, size // 2), slice(size // 2, size)]
+    if way in ("two threads", "no further thread"):
+        assert sorted(pieces, key=lambda part: part.start) == sorted(2 * halves, key=lambda part: part.start)
+    else:
+        assert all(part.start == 0 and part.stop in (size, 20 * size) for part in pieces)
+    assert len(threads) == (2 if way in ("two threads", "several parts") else 1)
 
 
 class Eights(Reversed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -114,6 +115,44 @@ def described(array):
     return array.__array_interface__["data"][0], array.nbytes, array.dtype
 
 
+class Halves(Kernel):
+    """Right: every call can be made by two, a half of the entries each."""
+
+    name = "halves"
+    lost = 0
+
+    @classmethod
+    def matches(cls, ops):
+        return int(ops[0].name == "relu")
+
+    def bind(self, arrays):
+        x, y, dx, dy = (array.reshape(-1) for array in (arrays.given[0]["x"], arrays.outputs["y"], arrays.gradients[0]["x"], arrays.cotangents["y"]))
+        return Shared(len(y), lambda part: np.maximum(x[part], 0, out=y[part])), Shared(
+            len(y) - self.lost, lambda part: np.multiply(dy[part], y[part] > 0, out=dx[part]), whole=len(y)
+        )
+
+
+class Shared:
+    """What is done for all entries, or for some."""
+
+    def __init__(self, size, work, whole=None):
+        self.size, self.work, self.whole = size, work, size if whole is None else whole
+
+    def __call__(self):
+        self.work(slice(self.whole))
+
+    def shares(self, count):
+        middle = self.size // 2
+        return [partial(self.work, slice(middle)), partial(self.work, slice(middle, self.size))] if count > 1 else [self]
+
+
+class LosesTheLast(Halves):
+    """Where it is shared the last gradient is nobody's."""
+
+    name = "loses_the_last"
+    lost = 1
+
+
 class StaysBehind(Follows):
     """Hears nothing of it."""
 
@@ -170,6 +209,13 @@ def test_a_wrong_kernel_is_refuted_with_a_small_case(wrong):
 def test_kernels_that_follow_are_told_where_parameters_lie():
     run = Settings("smoke")
     assert verify_kernel(OPS["scale_shift"], Follows, run).verdict == "verified"
+
+
+def test_the_shares_of_a_call_are_judged_by_the_call():
+    run = Settings("smoke")
+    assert verify_kernel(OPS["relu"], Halves, run).verdict == "verified"
+    report = verify_kernel(OPS["relu"], LosesTheLast, run)
+    assert report.verdict == "refuted" and "makes something else where its work is shared by threads" in str(report)
     for wrong in (StaysBehind, LeavesGradients):
         assert verify_kernel(OPS["scale_shift"], wrong, run).verdict == "refuted"
 

@@ -73,6 +73,12 @@ FEW = {
     "max pool of a picture": Case((Conv(11, 5), ReLU(), MaxPool(2, 2)), (1, 2, 9, 23), dx=False),
     "kernel as large as the map": Case((Conv(9, (3, 2)), ReLU()), (1, 3, 3, 2)),
 }
+PICTURE = {
+    "relu max": Case((Conv(12, 3, padding=1), ReLU(), MaxPool(2, 2)), (1, 3, 9, 35), dx=False),
+    "as it is": Case((Conv(20, (5, 3), orientation="correlation"),), (1, 2, 11, 40), dx=False),
+    "dilated": Case((Conv(24, 2, dilation=(1, 3)), LeakyReLU(0.5)), (1, 1, 7, 33), dx=False, dtype="float64"),
+    "tanh subsample softplus": Case((Conv(18, 3), TANH, Subsample(2), Softplus()), (1, 2, 8, 26), exact=False, dx=False),
+}
 # Twice a vector's lanes, so that vectors go in pairs; a few input maps lie side by side as they are.
 PAIR = 2 * width("float64")
 WIDE = {
@@ -182,6 +188,36 @@ def test_vectors_across_columns_compute_what_the_chain_computes(name):
     expected = chained(case.ops, x if case.exact else x.astype(np.float64), exact, dy if case.exact else dy.astype(np.float64))
     assert compile_stage(case.stage()).input_layout.kind == "plain"
     compare(case, fused(case, x, params, dy), expected)
+
+
+@pytest.mark.parametrize("name", PICTURE)
+def test_threads_share_the_maps_of_a_single_picture(name):
+    case = PICTURE[name]
+    x, params, dy = drawn(case)
+    exact = params if case.exact else {key: value.astype(np.float64) for key, value in params.items()}
+    compare(case, fused(case, x, params, dy), chained(case.ops, x if case.exact else x.astype(np.float64), exact, dy if case.exact else dy.astype(np.float64)))
+    kernel = compile_stage(case.stage())
+
+    def ran(count):
+        """All that is written, where so many share it and the last goes first."""
+        made = {part: np.full(size, np.nan, case.dtype) for part, size in (("y", dy.size), ("saved", kernel.saved), ("scratch", kernel.scratch))}
+        gradients = {key: np.full(value.shape, np.nan, case.dtype) for key, value in params.items()}
+        y, saved, scratch = made.values()
+        forward = kernel.bind_forward(None, params, y, saved, scratch)
+        backward = kernel.bind_backward(dy.reshape(-1), None, y, params, saved, None, gradients, scratch)
+        for run in (forward, backward):
+            shares = run.shares(count)
+            assert len(shares) == min(count, kernel.shares) > 1
+            # The input is given to what has been shared already.
+            run.take(x.reshape(-1))
+            for share in reversed(shares):
+                share()
+            scratch.fill(np.nan)
+        return [array.tobytes() for array in (y, saved, *gradients.values())]
+
+    wanted = fused(case, x, params, dy)
+    assert ran(2) == ran(3) == ran(9)
+    assert ran(2)[0] == wanted[0].tobytes() and ran(2)[2:] == [array.tobytes() for array in wanted[2].values()]
 
 
 @pytest.mark.parametrize("name", WIDE)

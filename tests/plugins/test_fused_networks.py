@@ -72,6 +72,21 @@ def test_gradients_are_those_of_the_reference(name, least, monkeypatch):
 
 
 @needs_numba
+def test_threads_share_a_single_picture_and_change_no_bit(monkeypatch):
+    monkeypatch.setattr("cnnframe._program.PAYS", 1)
+    layers = (make("conv", maps=12, size=3), make("relu"), make("max_pool", size=2, stride=2), make("flatten"), make("dense", units=3))
+    graph = cf.Graph.chain(*layers, inputs="n 2 14 38", loss=make("squared_error"))
+    params = cf.Parameters.initialise(graph, seed=1)
+    rng, found = np.random.default_rng(0), []
+    for x in rng.standard_normal((2, 1, 2, 14, 38), np.float32):
+        for threads in (1, 2, 3):
+            run = cf.Executor(graph, wait=True, threads=threads)
+            answer = run.gradients(params, x=x, t=np.ones((1, 3), np.float32))
+            found.append((answer.loss, answer.parameters.vector.tobytes()))
+    assert found[0] == found[1] == found[2] != found[3] == found[4] == found[5]
+
+
+@needs_numba
 def test_a_picture_is_read_where_it_is_given_and_forgotten(monkeypatch):
     monkeypatch.setattr("cnnframe._placing.LARGE", 0)
     graph, batch = NETS["a picture, many maps"]

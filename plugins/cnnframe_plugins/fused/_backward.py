@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._forward import divided, own, taps
 from ._geometry import Pool
-from ._loops import Loops, at, columns, copy_in, zero
+from ._loops import Loops, at, columns, copy_in, maps_apart, sample, zero
 from ._text import Text, best_tile, cut
 
 
@@ -27,7 +27,7 @@ def backward_source(s: Loops) -> str:
             zero(t, "D", (s.kernel_tile[0] if s.near else linear.maps) * s.d_map, s.lanes)
         _cleared(t, s)
         zero(t, "DB", 3 * linear.maps * s.lanes, s.lanes)
-        with t.block("for n in range(first, last):"):
+        with sample(t, s):
             t(f"x = shift(x0, n * {s.in_block})", f"y = shift(y0, n * {s.out_block})", f"dy = shift(dy0, n * {s.out_block})")
             t(f"kept = shift(saved, n * {s.parts['end']})")
             if s.copies:
@@ -41,7 +41,7 @@ def backward_source(s: Loops) -> str:
         if s.lane_sums:
             with t.block(f"for i in range({linear.weights}):"):
                 t(f"put(dk, i, total(load(DK, i * {s.lanes})))")
-        with t.block(f"for i in range({linear.maps}):"):
+        with t.block(f"for i in range(first * {s.share}, last * {s.share}):" if s.shared else f"for i in range({linear.maps}):"):
             t(f"put(db, i, total(load(DB, i * {s.lanes})))")
             if summed:
                 t(f"put(dbeta, i, total(load(DB, ({linear.maps} + i) * {s.lanes})))")
@@ -60,14 +60,11 @@ def _cleared(t: Text, s: Loops) -> None:
 
 def _parameters(t: Text, s: Loops) -> None:
     """Sensitivities of some maps, then the gradients of the kernels that end there, while they are in cache."""
-    linear = s.linear
-    groups = 1 if linear.links else linear.maps_in // linear.fan
-    each = linear.maps // groups
     maps, rows, width = s.kernel_tile
-    with t.repeat("g", groups):
+    with maps_apart(t, s) as (each, beginning):
         for start, some, count in cut(each, maps):
             with t.repeat("m", count, start, some):
-                t(f"co = g * {each} + m")
+                t(f"co = {beginning} + m")
                 with t.block(f"for c in range(co, co + {some}):"):
                     sensitivities(t, s)
                 _kernels(t, s, some, rows, width)

@@ -50,6 +50,19 @@ class Products:
         """The layer."""
         return self.chain.linear
 
+    shared = False
+    """Whether a block is some outputs, and not some samples."""
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are."""
+        return self.samples
+
+    @property
+    def samples(self) -> int:
+        """Into how many blocks the batch falls."""
+        return -(-self.chain.batch // self.step)
+
     @property
     def step(self) -> int:
         """Samples in a block."""

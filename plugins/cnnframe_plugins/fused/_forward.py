@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._loops import Loops, at, columns, copy_in, zero
+from ._loops import Loops, at, columns, copy_in, maps_apart, sample, zero
 from ._text import Text, cut
 
 
@@ -21,7 +21,7 @@ def forward_source(s: Loops) -> str:
         if s.copies:
             t(f"X = shift(pointer(table, {at('scratch')}), {s.scratch['x']})")
             zero(t, "X", linear.maps_in * s.x_map, s.lanes)
-        with t.block("for n in range(first, last):"):
+        with sample(t, s):
             t(f"x = shift(x0, n * {s.in_block})", f"y = shift(y0, n * {s.out_block})", f"kept = shift(saved, n * {s.parts['end']})")
             if s.copies:
                 copy_in(t, s)
@@ -34,13 +34,11 @@ def forward_source(s: Loops) -> str:
 def _blocks(t: Text, s: Loops) -> None:
     """All tiles of maps: the rows that a pooling window needs, then the pooling, while they are in cache."""
     linear, pool = s.linear, s.chain.pool
-    groups = 1 if linear.links else linear.maps_in // linear.fan
-    each = linear.maps // groups
-    wide, many = s.tile(s.vectors, each)
-    with t.repeat("g", groups):
+    with maps_apart(t, s) as (each, beginning):
+        wide, many = s.tile(s.vectors, each)
         for start, maps, count in cut(each, many):
             with t.repeat("m", count, start, maps):
-                t(f"co = g * {each} + m")
+                t(f"co = {beginning} + m")
                 if pool is None:
                     with t.repeat("oh", linear.rows):
                         _row(t, s, wide, maps)

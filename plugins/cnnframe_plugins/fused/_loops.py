@@ -10,6 +10,8 @@ those of kernels over lanes, then by block.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -17,6 +19,9 @@ from typing import Final
 from ._expression import Source
 from ._geometry import Chain, Linear
 from ._text import Text, Tiles, best_tile, cut
+
+TOGETHER: Final = 6
+"""So many output maps of one picture have enough work in common to be computed apart from others."""
 
 # Places in a kernel's table of addresses.
 PLACES: Final = ("x", "k", "b", "beta", "shift", "y", "saved", "scratch", "links", "dy", "dx", "dk", "db", "dbeta", "dshift")
@@ -260,6 +265,29 @@ class Loops:
         """Whether gradients of kernels are summed up lane by lane until the end; in "rows" there is one vector for few samples or for one alone."""
         return self.mode == "lanes"
 
+    @cached_property
+    def share(self) -> int:
+        """Output maps of a block: all, or of a single picture whose gradient nobody wants a few, so that threads share it."""
+        linear = self.linear
+        if self.mode != "rows" or self.chain.batch > 1 or self.dx or linear.links or linear.fan != linear.maps_in:
+            return linear.maps
+        return next(some for some in range(min(TOGETHER, linear.maps), linear.maps + 1) if linear.maps % some == 0)
+
+    @property
+    def shared(self) -> bool:
+        """Whether a block is some output maps, and not some samples."""
+        return self.share < self.linear.maps
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are."""
+        return self.linear.maps // self.share if self.shared else self.samples
+
+    @property
+    def samples(self) -> int:
+        """Into how many blocks the batch falls: of as many samples as there are lanes, or of one."""
+        return -(-self.chain.batch // (self.lanes if self.mode == "lanes" else 1))
+
     @property
     def d_at(self) -> str:
         """Where the sensitivities of map c begin, as source."""
@@ -269,7 +297,7 @@ class Loops:
     def kernel_tile(self) -> tuple[int, int, int]:
         """Output maps, kernel rows and kernel columns whose sums are in registers, at least loads, with 8 sums in flight."""
         kh, kw = self.linear.size
-        maps = 1 if self.linear.links else self.linear.maps * self.linear.fan // self.linear.maps_in
+        maps = 1 if self.linear.links else self.share * self.linear.fan // self.linear.maps_in
         best, least = (1, 1, 1), 1e9
         for width in sorted({kw, -(-kw // 2), -(-kw // 3), min(kw, self.registers - 3)}):
             for rows in range(1, kh + 1):
@@ -334,6 +362,31 @@ class Loops:
             if count > 1:
                 tiles[-1:] = [(start, size, count - 1), (start + (count - 1) * size, size, 1)]
         return tiles
+
+
+@contextmanager
+def sample(t: Text, s: Loops) -> Iterator[None]:
+    """A loop over blocks of samples n; where blocks are of maps there is one sample."""
+    if s.shared:
+        t("n = 0")
+        yield
+    else:
+        with t.block("for n in range(first, last):"):
+            yield
+
+
+@contextmanager
+def maps_apart(t: Text, s: Loops) -> Iterator[tuple[int, str]]:
+    """A loop over groups g, or over blocks of maps; how many maps each has, and which is the first."""
+    if s.shared:
+        t("g = 0")
+        with t.block("for part in range(first, last):"):
+            yield s.share, f"part * {s.share}"
+    else:
+        groups = 1 if s.linear.links else s.linear.maps_in // s.linear.fan
+        each = s.linear.maps // groups
+        with t.repeat("g", groups):
+            yield each, f"g * {each}"
 
 
 def copy_in(t: Text, s: Loops) -> None:

@@ -26,7 +26,7 @@ MOVING: Final = frozenset((*PLACES[_PARAMETERS], *PLACES[_GRADIENTS]))
 class Run:
     """Calling it runs kernels on all blocks of their arrays, without the interpreter's lock, and costs a microsecond more than the kernels.
 
-    It has no threads of its own: a caller that has several gives each a run on a part of the batch.
+    It has no threads of its own: a caller that has several gives each a run on a part of the batch, or one of the `shares`.
 
     Attributes:
         kernels: each with the address of its table and how many blocks there are.
@@ -35,8 +35,8 @@ class Run:
 
     __slots__ = ("_arguments", "_call", "_taken", "held", "kernels")
 
-    def __init__(self, kernels: tuple[tuple[Kernel, int, int], ...], held: tuple[Any, ...]) -> None:
-        """Take kernels and arrays."""
+    def __init__(self, kernels: tuple[tuple[Kernel, int, int], ...], held: tuple[Any, ...], first: int = 0) -> None:
+        """Take kernels and arrays; of a single kernel the first blocks may be left to others."""
         self.kernels = kernels
         if len(kernels) > 1:
             rows = np.array([(kernel.address, table, 0, blocks) for kernel, table, blocks in kernels], np.int64)
@@ -44,7 +44,7 @@ class Run:
             held = (*held, rows)
         ((kernel, table, blocks),) = kernels
         self._call = kernel.call
-        self._arguments = (*results(), table, 0, blocks)
+        self._arguments = (*results(), table, first, blocks)
         self.held = held
 
     def __call__(self) -> None:
@@ -54,14 +54,23 @@ class Run:
     def take(self, x: Any) -> None:
         """Read another contiguous array as the input, of the same size and element type; of a stage's run, or where it was joined to others."""
         table, *_ = self.held
-        table[PLACES.index("x")] = address(x)
+        table[..., PLACES.index("x")] = address(x)
         self._taken = x
 
     def move(self, parameters: int, gradients: int) -> None:
         """Read parameters, and write their gradients, so many bytes behind where they were; of a stage's run, likewise."""
         table, *_ = self.held
-        table[_PARAMETERS] += parameters
-        table[_GRADIENTS] += gradients
+        table[..., _PARAMETERS] += parameters
+        table[..., _GRADIENTS] += gradients
+
+    def shares(self, count: int) -> list[Run]:
+        """Runs of some blocks each that may go on at the same time, as many as are asked for and there is room for."""
+        table, *_ = self.held
+        if len(self.kernels) > 1 or table.ndim == 1:
+            return [self]
+        ((kernel, _, blocks),) = self.kernels
+        count = min(count, len(table), blocks)
+        return [Run(((kernel, address(row), blocks * (share + 1) // count),), self.held, blocks * share // count) for share, row in enumerate(table[:count])]
 
     def then(self, other: Any) -> Run | None:
         """Return a run of these kernels and another's; None if it is no run, or code is missing."""

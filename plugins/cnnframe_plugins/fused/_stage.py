@@ -28,6 +28,8 @@ FEW: Final = 8
 """From this batch on, vectors go across the batch."""
 MANY: Final = 32
 """From this many output maps on, vectors go across the maps."""
+SHARES: Final = 4
+"""Threads that a single picture is shared by, at most: each needs room of its own."""
 LARGEST: Final = 1 << 16
 """More weights than that are no stage's, since each has a vector of sums."""
 
@@ -124,6 +126,7 @@ class Compiled:
         output: the shape of the output.
         saved: how many numbers `forward` keeps for `backward`.
         scratch: how many numbers either needs while it runs; a longer array is as good.
+        shares: by how many threads either can be run at once, at most.
     """
 
     stage: Stage
@@ -134,6 +137,7 @@ class Compiled:
     output: tuple[int, ...]
     saved: int
     scratch: int
+    shares: int
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -172,13 +176,15 @@ class Compiled:
     def _bound(self, name: str, given: Mapping[str, Any], *, moving: bool) -> Run:
         given = {place: array for place, array in given.items() if array is not None}
         self._check(given)
-        table = np.zeros(len(PLACES), np.int64)
+        table = np.zeros((self.shares, len(PLACES)), np.int64)
         for place in PLACES:
             if place in given:
-                table[at(place)] = address(given[place])
-        table[at("links")] = address(self._links)
+                table[:, at(place)] = address(given[place])
+        table[:, at("links")] = address(self._links)
+        each = self.scratch // self.shares * given["scratch"].itemsize
+        table[:, at("scratch")] += each * np.arange(self.shares)
         held = [array for place, array in given.items() if not (moving and place in MOVING)]
-        return Run(((self.kernels[name], address(table), _blocks(self.loops)),), (table, *held, self._links))
+        return Run(((self.kernels[name], address(table), self.loops.blocks),), (table, *held, self._links))
 
     def _named(self, params: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         return {f"{prefix}{place}": params[name] for place, name in zip(("k", "b", "beta", "shift"), self.loops.chain.names, strict=True) if name}
@@ -253,7 +259,8 @@ def _compiled(stage: Stage) -> Compiled:
     before, after = _layouts(loops, stage)
     for layout in (before, after):
         layout.prepare(stage.dtype)
-    return Compiled(stage, loops, kernels, before, after, loops.chain.shape, _blocks(loops) * loops.parts["end"], loops.scratch["end"])
+    shares = min(loops.blocks, SHARES) if loops.shared else 1
+    return Compiled(stage, loops, kernels, before, after, loops.chain.shape, loops.samples * loops.parts["end"], shares * loops.scratch["end"], shares)
 
 
 def layouts_of(stage: Stage) -> tuple[Layout, Layout]:
@@ -267,11 +274,6 @@ def _layouts(loops: Loops | Products, stage: Stage) -> tuple[Layout, Layout]:
         return Layout("maps", loops.inner, loops.linear.padding[0]), Layout("maps", loops.lanes, stage.border)
     both = Layout("lanes", loops.lanes) if loops.mode == "lanes" else PLAIN
     return both, both
-
-
-def _blocks(loops: Loops | Products) -> int:
-    """Into how many blocks the batch falls: of as many samples as there are lanes, or of one."""
-    return -(-loops.chain.batch // (loops.lanes if loops.mode == "lanes" else 1))
 
 
 def stage_source(loops: Loops | Products, dtype: str) -> str:
