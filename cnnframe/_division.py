@@ -32,6 +32,9 @@ ROOM = 2**22
 SLOWER = 4
 """About how much longer those of a kernel that is not compiled for them take."""
 
+SINGLY = 3
+"""About how much longer entries take that do not lie side by side."""
+
 ENTRY = 8
 """Operations that an entry of an array costs besides those with weights, about."""
 
@@ -111,7 +114,7 @@ def divide(batch: int, bytes_each: float, threads: int, together: int = 1, least
     """The parts of a batch, by thread: of about the same size, small enough for a cache, and all but the last of full blocks of `together` entries.
 
     Nor do they take much more than `ROOM`. For either no part becomes smaller than about `least` entries.
-    Where they differ the first are larger: this thread begins before it has woken the others.
+    Where they differ the first are larger: this thread begins before it has woken the others. What would leave a block almost empty is a part of its own.
     """
     blocks = -(-batch // together)
     workers = min(threads, blocks)
@@ -119,6 +122,9 @@ def divide(batch: int, bytes_each: float, threads: int, together: int = 1, least
     most = max(int(fitting / together), least // together, 1)
     parts = [[together * count for count in _even(mine, -(-mine // most))] for mine in _even(blocks, workers)]
     parts[-1][-1] -= blocks * together - batch
+    rest = batch % together
+    if 0 < SINGLY * rest < together and parts[-1][-1] > rest:
+        parts[-1][-1:] = [parts[-1][-1] - rest, rest]
     return tuple(map(tuple, parts))
 
 

@@ -307,6 +307,12 @@ def test_parts_of_a_batch_are_full_blocks_but_for_the_last(batch, threads, toget
     assert blocks == sorted(blocks, reverse=True) and blocks[0] - blocks[-1] <= 1
 
 
+def test_what_would_leave_a_block_almost_empty_is_a_part_of_its_own():
+    assert divide(50, 1.0, 2, 16) == ((32,), (16, 2)) and divide(17, 1.0, 1, 16) == ((16, 1),)
+    assert divide(53, 1.0, 2, 16) == ((32,), (16, 5)) and divide(54, 1.0, 2, 16) == ((32,), (22,))
+    assert divide(5, 1.0, 2, 16) == ((5,),) and divide(37, 1.0, 2, 16) == ((32,), (5,))
+
+
 def test_parts_are_no_smaller_for_a_cache_than_what_is_worth_a_call():
     assert divide(64, 2.0**20, 2) == ((2,) * 16,) * 2
     assert divide(64, 2.0**20, 2, least=10) == ((8,) * 4,) * 2
