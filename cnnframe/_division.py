@@ -11,8 +11,8 @@ from ._kernel import Kernel
 from ._plan import Plan
 from ._stages import Stage
 
-CACHE = 2**21
-"""Bytes of arrays that a part of a batch may take, about what the caches of a core hold."""
+CACHE = 2**20
+"""Bytes of arrays that a part of a batch may take, about half of what the caches of a core hold: kernels need room for themselves."""
 
 LEAST = 16
 """A batch with fewer entries is computed by this thread as it is, unless each is much work: waking another, or holding matrix products back, costs more."""
@@ -78,13 +78,14 @@ def per_entry(plan: Plan) -> float:
 
 
 def held(plan: Plan) -> float:
-    """Bytes that an entry of the batch takes until its part is done, about: what stages read, make and keep, with cotangents."""
-    total = 0.0
+    """Bytes that an entry of the batch takes until its part is done, about: what comes in, and what stages make and keep, with cotangents."""
+    flows = {source for stage in plan.stages for name, source in stage.steps[0].sources if name in stage.steps[0].op.declaration.inputs}
+    total = sum((1 + (name in plan.wanted_inputs)) * math.prod(plan.shapes[name]) for name in plan.inputs if name in flows)
     for stage in plan.stages:
-        made = [int(np.prod(shape)) for step in stage.steps for _, _, shape in step.outputs]
-        read = sum(int(np.prod(plan.shapes[source])) for _, source in stage.steps[0].sources)
-        total += ((2 if plan.backward else 1) * (max(made) + (made[-1] if len(made) > 1 else 0)) + read) * plan.dtype.itemsize
-    return total / max(plan.batch, 1)
+        made = [math.prod(shape) for step in stage.steps for _, _, shape in step.outputs]
+        # What a pooling makes is not made in place.
+        total += (2 if plan.backward else 1) * (max(made) + (made[-1] if made[-1] < max(made) else 0))
+    return total * plan.dtype.itemsize / max(plan.batch, 1)
 
 
 def operations(stages: Sequence[Stage], slower: float = 1.0) -> float:

@@ -19,7 +19,7 @@ import pytest
 import cnnframe as cf
 from cnnframe import PLAIN, ROWS_FIRST, Arrays, Buffer, Chain, Kernel, MemoryLayout, Op
 from cnnframe._arena import ALIGNMENT, Arena, Request, aligned
-from cnnframe._division import divide, together
+from cnnframe._division import divide, held, together
 from cnnframe._plan import Plan
 
 OPS = cf.load()
@@ -314,9 +314,9 @@ def test_what_would_leave_a_block_almost_empty_is_a_part_of_its_own():
 
 
 def test_parts_are_no_smaller_for_a_cache_than_what_is_worth_a_call():
-    assert divide(64, 2.0**20, 2) == ((2,) * 16,) * 2
-    assert divide(64, 2.0**20, 2, least=10) == ((8,) * 4,) * 2
-    assert divide(64, 2.0**20, 2, 8, least=20) == ((16, 16),) * 2
+    assert divide(64, 2.0**19, 2) == ((2,) * 16,) * 2
+    assert divide(64, 2.0**19, 2, least=10) == ((8,) * 4,) * 2
+    assert divide(64, 2.0**19, 2, 8, least=20) == ((16, 16),) * 2
 
 
 @pytest.mark.parametrize(("maps", "batch", "threads"), [(64, 2, 2), (64, 15, 2), (64, 1, 1), (4, 15, 1), (4, 16, 2)])
@@ -415,6 +415,20 @@ def test_parts_have_the_size_that_suits_those_who_work_most():
 
     assert together(plan_of(make("flatten"), make("dense", units=9))) == 8
     assert together(plan_of(make("conv", maps=30, size=3), make("flatten"), make("dense", units=1))) == 1
+
+
+def test_what_a_part_holds_is_what_comes_in_and_what_is_made():
+    layers = (make("conv", maps=4, size=3, padding=1), make("relu"), make("max_pool", size=2, stride=2), make("flatten"), make("dense", units=3))
+    graph = cf.Graph.chain(*layers, inputs="n 2 8 8", loss=make("squared_error"))
+
+    def plan_of(**how):
+        return Plan.make(graph, 20, np.dtype(np.float64), ("loss",), kernels=(), **how)
+
+    # Of each sample two maps come in, and every node by itself makes an array; the loss is one number.
+    made = 4 * 64 + 4 * 64 + 4 * 16 + 4 * 16 + 3
+    assert held(plan_of()) * 20 == 8 * (20 * (2 * 64 + made) + 1)
+    assert held(plan_of(gradients=True)) * 20 == 8 * (20 * (2 * 64 + 2 * made) + 2)
+    assert held(plan_of(gradients=True, wanted_inputs=("x",))) * 20 == 8 * (20 * (2 * 2 * 64 + 2 * made) + 2)
 
 
 def test_parts_hold_no_more_than_there_is_room_for(monkeypatch):
