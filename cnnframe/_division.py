@@ -32,8 +32,8 @@ ROOM = 2**22
 SLOWER = 4
 """About how much longer those of a kernel that is not compiled for them take."""
 
-SINGLY = 3
-"""About how much longer entries take that do not lie side by side."""
+SINGLY = 4
+"""How much longer entries may take that do not lie side by side."""
 
 ENTRY = 8
 """Operations that an entry of an array costs besides those with weights, about."""
@@ -117,6 +117,8 @@ def divide(batch: int, bytes_each: float, threads: int, together: int = 1, least
     Nor do they take much more than `ROOM`. For either no part becomes smaller than about `least` entries.
     Where they differ the first are larger: this thread begins before it has woken the others. What would leave a block almost empty is a part of its own.
     """
+    if together <= SINGLY and batch < together * threads:
+        together = 1
     blocks = -(-batch // together)
     workers = min(threads, blocks)
     fitting = min(CACHE / max(bytes_each, 1.0), ROOM / max(held_each, 1.0))

@@ -101,6 +101,8 @@ class RowsFirst(MemoryLayout):
     """
 
     name = "rows_first"
+    # Runs of samples are read by vectors of four numbers or more.
+    together = 4
 
     def shape(self, plain: Shape) -> Shape:
         """Axis 2 before axis 1, and axis 0 behind all others."""

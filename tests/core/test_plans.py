@@ -309,8 +309,12 @@ def test_parts_of_a_batch_are_full_blocks_but_for_the_last(batch, threads, toget
 
 def test_what_would_leave_a_block_almost_empty_is_a_part_of_its_own():
     assert divide(50, 1.0, 2, 16) == ((32,), (16, 2)) and divide(17, 1.0, 1, 16) == ((16, 1),)
-    assert divide(53, 1.0, 2, 16) == ((32,), (16, 5)) and divide(54, 1.0, 2, 16) == ((32,), (22,))
-    assert divide(5, 1.0, 2, 16) == ((5,),) and divide(37, 1.0, 2, 16) == ((32,), (5,))
+    assert divide(51, 1.0, 2, 16) == ((32,), (16, 3)) and divide(52, 1.0, 2, 16) == ((32,), (20,))
+    assert divide(3, 1.0, 2, 16) == ((3,),) and divide(35, 1.0, 2, 16) == ((32,), (3,)) and divide(9, 1.0, 2, 4) == ((8,), (1,))
+
+
+def test_few_entries_are_not_held_together_where_that_costs_a_thread():
+    assert divide(2, 1.0, 2, 4) == ((1,), (1,)) and divide(7, 1.0, 2, 4) == ((4,), (3,)) and divide(16, 1.0, 2, 16) == ((16,),)
 
 
 def test_parts_are_no_smaller_for_a_cache_than_what_is_worth_a_call():
@@ -414,7 +418,7 @@ def test_parts_have_the_size_that_suits_those_who_work_most():
         return Plan.make(graph, 20, np.dtype(np.float64), ("loss",), gradients=True, kernels=(DenseByEights, *NUMPY))
 
     assert together(plan_of(make("flatten"), make("dense", units=9))) == 8
-    assert together(plan_of(make("conv", maps=30, size=3), make("flatten"), make("dense", units=1))) == 1
+    assert together(plan_of(make("conv", maps=30, size=3), make("flatten"), make("dense", units=1))) == ROWS_FIRST.together == 4
 
 
 def test_what_a_part_holds_is_what_comes_in_and_what_is_made():

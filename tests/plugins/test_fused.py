@@ -17,6 +17,7 @@ from cnnframe import Activation, Graph, Links, Parameters
 from cnnframe_plugins import SGD, Conv, ConvLinked, Dense, Flatten, Identity, LeakyReLU, Logistic, MaxPool, MeanPool, ReLU, ScaledTanh, Softplus, Subsample
 from cnnframe_plugins.fused import CacheWarning, Declined, Layout, Stage, _cache, _compiler, _functions, _update, unavailable, why_not
 from cnnframe_plugins.fused import compile as compile_stage
+from cnnframe_plugins.fused._expression import activation_source
 from cnnframe_plugins.fused._simd import width
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
@@ -273,6 +274,37 @@ def test_a_border_is_written_and_none_is_read():
     assert not np.isnan(whole).any()
     whole[:, :, 1:-1, 1:-1] = 0
     assert not whole.any()
+
+
+@dataclass(frozen=True)
+class Gate(Activation):
+    """x times the logistic function of x: what its derivative needs of x is in the value."""
+
+    name = "gate"
+
+    def f(self, x):
+        return x / (1 + np.exp(-x))
+
+    def df(self, x, y):
+        s = 1 / (1 + np.exp(-x))
+        return s + x * s * (1 - s)
+
+    def expr(self, x):
+        return x * cnnframe.algebra.logistic(x)
+
+    def derivative(self, x, y):
+        return y + cnnframe.algebra.logistic(x) * (1 - y)
+
+
+def test_what_value_and_derivative_have_in_common_is_computed_once():
+    source = activation_source(Gate(), "float64")
+    assert source.reads == "xy" and any("v_logistic" in line for line in source.kept)
+    assert not any("v_logistic" in line for line in source.derivative)
+    assert activation_source(Softplus(), "float64").kept == ("return x",)
+    for shape, layers in (((9, 2, 7, 8), (Conv(3, 3), Gate(), MeanPool(2, 2), Gate())), ((1, 3, 6, 21), (Conv(5, 2), Gate())), ((17, 6), (Dense(4), Gate()))):
+        case = Case(layers, shape, exact=False, dtype="float64")
+        x, params, dy = drawn(case)
+        compare(case, fused(case, x, params, dy), chained(case.ops, x, params, dy))
 
 
 def test_a_kernel_gives_the_same_bits_again():

@@ -90,7 +90,7 @@ class Products:
 
     @property
     def keeps_x(self) -> bool:
-        """Whether the activation's input lies in `saved`."""
+        """Whether what is kept of the activation's input lies in `saved`."""
         return self.first is not None and "x" in self.first.reads
 
     @property
@@ -159,7 +159,7 @@ def _lanes_forward(s: Products) -> str:
                             t(*(f"a{i}_{j} = madd(a{i}_{j}, v{i}, wp, {j * s.inputs})" for i, j in every))
                         for i, j in every:
                             if s.keeps_x:
-                                t(f"store(saved, ((n + {i}) * {linear.maps} + co + {j}) * {lanes}, a{i}_{j})")
+                                t(f"store(saved, ((n + {i}) * {linear.maps} + co + {j}) * {lanes}, first_activation_kept(a{i}_{j}))")
                             t(f"store(y, ((n + {i}) * {linear.maps} + co + {j}) * {lanes}, {_active(s, f'a{i}_{j}')})")
                 t(f"n += {blocks}")
     return str(t)
@@ -276,7 +276,7 @@ def _rows_forward(s: Products) -> str:
                 with t.repeat("v", number, first):
                     t(f"u = load(D, v * {lanes})")
                     if s.keeps_x:
-                        t(f"store(saved, n * {s.units} + v * {lanes}, u)")
+                        t(f"store(saved, n * {s.units} + v * {lanes}, first_activation_kept(u))")
                     t(f"u = {_active(s, 'u')}")
                     where = f"n * {linear.maps} + v * {lanes}"
                     t(f"store_part(y, {where}, u, {size})" if size < lanes else f"store(y, {where}, u)")

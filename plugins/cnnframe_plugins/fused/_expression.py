@@ -8,7 +8,7 @@ in gives a NaN out, whichever branch it would take.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -32,21 +32,24 @@ class Source:
 
     Attributes:
         value: statements of a function of `x`, the last of which returns f(x).
-        derivative: statements of a function of `x` and `y` that return f'(x).
+        kept: statements of a function of `x`, which return what is kept of it for the derivative: x, or a part of f(x) that says all of it.
+        derivative: statements of a function of what is kept, `x`, and of `y` that return f'(x).
         reads: what the derivative reads: "", "x", "y" or "xy".
         calls: the elementary functions that both call.
         identity: whether f(x) = x.
     """
 
     value: tuple[str, ...]
+    kept: tuple[str, ...]
     derivative: tuple[str, ...]
     reads: str
     calls: frozenset[str]
     identity: bool = False
 
     def functions(self, name: str) -> str:
-        """The definitions of `<name>` and `<name>_slope`."""
+        """The definitions of `<name>`, `<name>_kept` and `<name>_slope`."""
         lines = ["", "@njit", f"def {name}(x):", *(f"    {line}" for line in self.value)]
+        lines += ["", "", "@njit", f"def {name}_kept(x):", *(f"    {line}" for line in self.kept)]
         lines += ["", "", "@njit", f"def {name}_slope(x, y):", *(f"    {line}" for line in self.derivative), ""]
         return "\n".join(lines)
 
@@ -70,8 +73,7 @@ def activation_source(activation: Activation, dtype: str) -> Source:
             raise
         _sources[activation, dtype] = found
         if name is not None:
-            plain = {"value": found.value, "derivative": found.derivative, "reads": found.reads, "calls": sorted(found.calls), "identity": found.identity}
-            _known.keep(name, plain)
+            _known.keep(name, {**asdict(found), "calls": sorted(found.calls)})
     return found
 
 
@@ -86,7 +88,8 @@ def known_source(activation: Activation, dtype: str) -> Source | None:
         _, kept = _known.recall(activation, dtype)
         if kept is None:
             return None
-        found = Source(tuple(kept["value"]), tuple(kept["derivative"]), kept["reads"], frozenset(kept["calls"]), identity=kept["identity"])
+        texts = (tuple(kept[name]) for name in ("value", "kept", "derivative"))
+        found = Source(*texts, kept["reads"], frozenset(kept["calls"]), identity=kept["identity"])
         _sources[activation, dtype] = found
     if isinstance(found, NotSaid):
         raise found
@@ -107,16 +110,33 @@ def _read(activation: Activation, dtype: str) -> Source:
         # A third party's expression may fail in any way, and is declined for it.
         raise NotSaid(f"{activation.name}: its expression cannot be read ({type(error).__name__}: {error})") from error
     slope = _in_terms_of_value(slope, value, x, y)
+    part = _in_common(slope, value, x)
+    if part != x:
+        # By the name of x: it lies where x would.
+        slope = slope.subs(part, x)
     reads = "".join(name for name, symbol in (("x", x), ("y", y)) if slope.has(symbol))
     writer = _Writer({x: "x"}, unordered=True)
     result = writer.write(value)
     if not _passes_nan(value, x):
         result = writer.put(f"select(eq(x, x), {result}, x)")
+    keeper = _Writer({x: "x"}, unordered=True)
+    kept = keeper.write(part)
     back = _Writer({x: "x", y: "y"}, unordered=False)
     square = _difference_of_squares(slope, y, dtype)
     last = back.write(slope) if square is None else back.raw(square)
     calls = frozenset(writer.calls | back.calls)
-    return Source((*writer.lines, f"return {result}"), (*back.lines, f"return {last}"), reads, calls, identity=bool(value == x))
+    texts = ((*written.lines, f"return {name}") for written, name in ((writer, result), (keeper, kept), (back, last)))
+    return Source(*texts, reads, calls, identity=bool(value == x))
+
+
+def _in_common(slope: Any, value: Any, x: Any) -> Any:
+    """A function of x that both hold and by which the derivative is said without x, so that it need not be computed again; x if there is none."""
+    import sympy as sp
+
+    for part in sorted(slope.atoms(sp.Function), key=sp.default_sort_key):
+        if value.has(part) and _passes_nan(part, x) and not slope.subs(part, sp.Dummy("part")).has(x):
+            return part
+    return x
 
 
 def _in_terms_of_value(slope: Any, value: Any, x: Any, y: Any) -> Any:

@@ -93,7 +93,7 @@ def _tile(t: Text, s: Loops, w: int, maps: int) -> None:
     for i, j in every:
         place = f"(co + {j}) * {s.y_row} + (v + {i}) * {s.lanes}" if s.passes else f"{offset} + (co + {j}) * {s.y_map} + oh * {s.y_row} + (v + {i}) * {s.lanes}"
         if s.keeps_x:
-            t(f"store(kept, {s.parts['x']} + (co + {j}) * {s.y_map} + oh * {s.y_row} + (v + {i}) * {s.lanes}, a{i}_{j})")
+            t(f"store(kept, {s.parts['x']} + (co + {j}) * {s.y_map} + oh * {s.y_row} + (v + {i}) * {s.lanes}, first_activation_kept(a{i}_{j}))")
         t(f"store({kept}, {place}, {f'first_activation(a{i}_{j})' if s.first and not s.first.identity else f'a{i}_{j}'})")
 
 
@@ -159,7 +159,7 @@ def pool_row(t: Text, s: Loops) -> None:
             if pool.kind == "sum":
                 t(f"u = fma({own(s, 'beta')}, u, {own(s, 'moved')})")
             if s.keeps_u:
-                t(f"store(kept, {s.parts['u']} + ((c * {pool.rows} + r) * {s.pooled_vectors} + v) * {s.lanes}, u)")
+                t(f"store(kept, {s.parts['u']} + ((c * {pool.rows} + r) * {s.pooled_vectors} + v) * {s.lanes}, second_activation_kept(u))")
             if s.second is not None and not s.second.identity:
                 t("u = second_activation(u)")
             place = s.out_place("c", "r", "v")

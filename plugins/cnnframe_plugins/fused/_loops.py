@@ -315,12 +315,12 @@ class Loops:
 
     @property
     def keeps_x(self) -> bool:
-        """Whether the first activation's input lies in `saved`."""
+        """Whether what is kept of the first activation's input lies in `saved`."""
         return self.first is not None and "x" in self.first.reads
 
     @property
     def keeps_u(self) -> bool:
-        """Whether the second activation's input lies in `saved`."""
+        """Whether what is kept of the second activation's input lies in `saved`."""
         return self.second is not None and "x" in self.second.reads
 
     @property

@@ -151,7 +151,7 @@ def _row(t: Text, s: Loops, wide: int) -> None:
             for i, c in every:
                 place = f"base + {c * s.y_map + i * s.lanes}"
                 if s.keeps_x:
-                    t(f"store(kept, {place} + {s.parts['x']}, a{i}_{c})")
+                    t(f"store(kept, {place} + {s.parts['x']}, first_activation_kept(a{i}_{c}))")
                 value = f"first_activation(a{i}_{c})" if s.first and not s.first.identity else f"a{i}_{c}"
                 t(f"store({kept}, {place} + {offset}, {value})")
 
