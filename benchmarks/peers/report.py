@@ -35,6 +35,10 @@ another, and memory was then not measured.
 """
 
 
+def mebibytes(count):
+    return f"{count / 2**20:.{1 if count >= 2**20 else 2}f}"
+
+
 def ordered(rows):
     places = {row: number for number, row in enumerate(ROWS)}
     return sorted(rows, key=lambda row: (row["machine"], row["threads"], places.get((row["job"], row["batch"]), len(places))))
@@ -51,7 +55,7 @@ def table(rows):
                 continue
             if "wall" in entry:
                 ratio = "{:.2f} [{:.2f}..{:.2f}]".format(*entry["ratio"]) if "ratio" in entry else ""
-                memory = f"{entry['bytes'] / 2**20:.1f}" if entry.get("bytes") is not None else ""
+                memory = mebibytes(entry["bytes"]) if entry.get("bytes") is not None else ""
                 cpu = "{:.2f} [{:.2f}..{:.2f}]".format(*entry["cpu_ratio"]) if "cpu_ratio" in entry else ""
                 cells = (label, NAMES[name], f"{1e3 * entry['wall']:.3f}", ratio, cpu, f"{entry['of_gemm']:.2f}", f"{entry['first']:.2f}", memory)
                 lines.append(f"| {' | '.join(cells)} |")
@@ -73,7 +77,7 @@ def lost(rows):
         theirs = [row["contestants"][name].get("bytes") for name in TORCH if name in row["contestants"]]
         least = min((number for number in theirs if number is not None), default=None)
         if least is not None and entry.get("bytes") is not None and entry["bytes"] > least:
-            larger.append(f"{where} ({entry['bytes'] / 2**20:.1f} MiB against {least / 2**20:.1f})")
+            larger.append(f"{where} ({mebibytes(entry['bytes'])} MiB against {mebibytes(least)})")
     return slower, larger
 
 
