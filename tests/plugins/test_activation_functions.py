@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.special import expit
 
+from cnnframe._served import served
 from cnnframe_plugins.activations import Identity, LeakyReLU, Logistic, ReLU, ScaledTanh, Softplus
+from cnnframe_plugins.kernels._pointwise import PointwiseKernel
 from cnnframe_plugins.softmax import Softmax
 
 X = np.linspace(-6, 6, 25)
@@ -110,3 +114,13 @@ def test_softmax_of_saturated_logits():
         dx = Softmax().backward(np.array([[1.0, 2.0, 3.0], [3.0, 0.0, 0.0]]), saved)["x"]
     assert_allclose(y, [[1, 0, 0], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-15)
     assert_allclose(dx, [[0, 0, 0], [2 / 3, -1 / 3, -1 / 3]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("activation", [Logistic(), Logistic(0.25), ScaledTanh()])
+def test_kernels_of_smooth_activations_take_complex_numbers(activation):
+    """A magnitude in place of a sign would hide the derivative from whoever looks for it by a small imaginary part."""
+    x = np.array([[-30.0, -2.0, -0.5, 0.25, 3.0, 30.0]])
+    fast = served(type(activation), PointwiseKernel)(*(getattr(activation, field.name) for field in fields(activation)))
+    y, _ = fast.forward(x=x + 1e-30j)
+    assert_allclose(y.real, activation.f(x), rtol=1e-14)
+    assert_allclose(y.imag / 1e-30, slope(activation, x), rtol=1e-9, atol=1e-14)

@@ -33,11 +33,15 @@ def _scaled_tanh_back(op: ScaledTanh, y: Array, dy: Array, dx: Array, room: Arra
 
 def _logistic(op: Logistic, x: Array, y: Array, room: Array) -> None:
     # With e = exp(-|x|): 1 / (1 + e) from 0 on, e / (1 + e) below: no overflow, no cancellation, and NumPy's exp is many times faster than SciPy's expit.
-    z = x if op.beta == 1 else np.multiply(x, op.beta, out=y)
-    np.greater_equal(z, 0, out=room)
-    # In two passes, either of which takes a tenth of NumPy's copysign.
-    np.abs(z, out=y)
-    np.negative(y, out=y)
+    # -|x| as the smaller one of x and -x, which takes a third of the time of NumPy's copysign.
+    if op.beta == 1:
+        np.negative(x, out=y)
+        np.minimum(x, y, out=y)
+    else:
+        np.multiply(x, op.beta, out=y)
+        np.negative(y, out=room)
+        np.minimum(y, room, out=y)
+    np.greater_equal(x, 0, out=room)
     np.exp(y, out=y)
     np.maximum(room, y, out=room)
     np.add(y, 1, out=y)
