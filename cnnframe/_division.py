@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from ._kernel import Kernel
 from ._plan import Plan
 from ._stages import Stage
@@ -73,7 +71,7 @@ class Division:
 def per_entry(plan: Plan) -> float:
     """Bytes that an entry of the batch takes in kernels that do not go through it piece by piece, about: every array and its cotangent."""
     steps = [step for stage in plan.stages if not stage.kernel.tiles for step in stage.steps]
-    made = sum(int(np.prod(shape)) for step in steps for _, _, shape in step.outputs)
+    made = sum(math.prod(shape) for step in steps for _, _, shape in step.outputs)
     return (2 if plan.backward else 1) * made * plan.dtype.itemsize / max(plan.batch, 1)
 
 

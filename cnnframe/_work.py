@@ -100,7 +100,8 @@ class Work:
         for name, values in zip(plan.losses, zip(*(losses for mine, _ in answers for losses in mine), strict=True), strict=True):
             if name in found and not self._one:
                 found[name][...] = sum(values)
-        return found, all(sound for _, sound in answers)
+        summed = {} if self._one else {name: found[name] for name in plan.targets if name not in plan.batched}
+        return found, all(sound for _, sound in answers) and (not check or finite(summed))
 
     def gradients(
         self, parameters: Array, inputs: Mapping[str, Array], scale: float, out: Array, *, check: bool = False

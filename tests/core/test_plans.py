@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 import tracemalloc
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
 from types import SimpleNamespace
-from typing import ClassVar
 
 import numpy as np
 import pytest
+from shared_calls import Halves, Shared
 
 import cnnframe as cf
 from cnnframe import PLAIN, ROWS_FIRST, Arrays, Buffer, Chain, Kernel, MemoryLayout, Op
@@ -332,38 +330,19 @@ def test_a_few_entries_are_divided_where_each_is_much_work(maps, batch, threads,
     assert len(parts) == threads and sum(map(sum, parts)) == batch
 
 
-class Halves(Kernel):
-    """An activation in two shares, which say on which thread they are."""
-
-    name, rank = "halves", 99
-
-    @classmethod
-    def matches(cls, ops):
-        return int(ops[0].name == "relu")
-
-    def bind(self, arrays):
-        x, y = arrays.given[0]["x"].reshape(-1), arrays.outputs["y"].reshape(-1)
-        dy, dx = arrays.cotangents["y"].reshape(-1), arrays.gradients[0]["x"].reshape(-1)
-        return Shared(len(y), lambda part: np.maximum(x[part], 0, out=y[part])), Shared(len(y), lambda part: np.multiply(dy[part], y[part] > 0, out=dx[part]))
-
-
-class Shared:
-    """What is done for all entries, or for some."""
-
-    ran: ClassVar[list[tuple[str, slice]]] = []
-
-    def __init__(self, size, work):
-        self.size, self.work = size, work
-
-    def __call__(self):
-        self.part(slice(0, self.size))
-
-    def part(self, part):
-        self.ran.append((threading.current_thread().name, part))
-        self.work(part)
-
-    def shares(self, count):
-        return [partial(self.part, slice(self.size * share // count, self.size * (share + 1) // count)) for share in range(count)]
+@pytest.mark.parametrize("parts", [((40,),), ((20, 5), (15,))])
+def test_a_loss_that_is_asked_for_is_looked_at_too(parts, monkeypatch):
+    monkeypatch.setattr("cnnframe._division.divide", lambda *_: parts)
+    graph = cf.Graph.chain(make("dense", units=3), inputs="n 2", loss=make("squared_error"))
+    params, arrays = question(graph, 40, np.float32)
+    run = cf.Executor(graph, kernels=(), threads=2)
+    assert run.work(params, **arrays).parts == parts
+    arrays["t"][:] = 1e18
+    # Squares of these are still finite, and their sum.
+    assert np.isfinite(run.forward(params, ["loss"], **arrays)["loss"])
+    arrays["t"][:] = 3e19
+    with pytest.raises(cf.NonFiniteError, match=r"node 'loss'"):
+        run.forward(params, ["loss"], **arrays)
 
 
 @pytest.mark.parametrize("way", ["two threads", "one thread", "little work", "no further thread", "several parts"])
@@ -373,13 +352,14 @@ def test_a_call_that_can_be_shared_is_made_by_threads(way, monkeypatch):
     wanted = cf.Executor(graph, kernels=NUMPY, threads=1).gradients(params, **arrays)
     monkeypatch.setattr("cnnframe._program.PAYS", 2.0**30 if way == "little work" else 1)
     monkeypatch.setattr("cnnframe._division.PAYS", 1)
-    monkeypatch.setattr(Shared, "ran", [])
+    ran: list[tuple[str, slice]] = []
+    monkeypatch.setattr(Shared, "ran", ran)
     run = cf.Executor(graph, kernels=(Halves, *NUMPY), threads=1 if way == "one thread" else 2)
     if way == "no further thread":
         monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", lambda *_: (_ for _ in ()).throw(RuntimeError("can't start new thread")))
     found = run.gradients(params, **arrays)
     assert np.allclose(found.parameters.vector, wanted.parameters.vector, rtol=1e-12, atol=1e-13) and np.isclose(found.loss, wanted.loss)
-    pieces, threads = [part for _, part in Shared.ran], {name for name, _ in Shared.ran}
+    pieces, threads = [part for _, part in ran], {name for name, _ in ran}
     size = 4 * 4 * 4
     halves = [slice(0, size // 2), slice(size // 2, size)]
     if way in ("two threads", "no further thread"):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pytest
+from shared_calls import Halves
 
 import cnnframe as cf
 from cnnframe import ROWS_FIRST, Kernel
@@ -113,37 +113,6 @@ class Follows(Kernel):
 def described(array):
     """Where an array begins, how many bytes it has, and of which type."""
     return array.__array_interface__["data"][0], array.nbytes, array.dtype
-
-
-class Halves(Kernel):
-    """Right: every call can be made by two, a half of the entries each."""
-
-    name = "halves"
-    lost = 0
-
-    @classmethod
-    def matches(cls, ops):
-        return int(ops[0].name == "relu")
-
-    def bind(self, arrays):
-        x, y, dx, dy = (array.reshape(-1) for array in (arrays.given[0]["x"], arrays.outputs["y"], arrays.gradients[0]["x"], arrays.cotangents["y"]))
-        return Shared(len(y), lambda part: np.maximum(x[part], 0, out=y[part])), Shared(
-            len(y) - self.lost, lambda part: np.multiply(dy[part], y[part] > 0, out=dx[part]), whole=len(y)
-        )
-
-
-class Shared:
-    """What is done for all entries, or for some."""
-
-    def __init__(self, size, work, whole=None):
-        self.size, self.work, self.whole = size, work, size if whole is None else whole
-
-    def __call__(self):
-        self.work(slice(self.whole))
-
-    def shares(self, count):
-        middle = self.size // 2
-        return [partial(self.work, slice(middle)), partial(self.work, slice(middle, self.size))] if count > 1 else [self]
 
 
 class LosesTheLast(Halves):

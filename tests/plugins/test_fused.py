@@ -158,6 +158,13 @@ def fused(case, x, params, dy):
     return out, back if case.dx else None, gradients
 
 
+def expected_of(case, x, params, dy):
+    """What the chain computes, in float64 where that rounds."""
+    if case.exact:
+        return chained(case.ops, x, params, dy)
+    return chained(case.ops, x.astype(np.float64), {key: value.astype(np.float64) for key, value in params.items()}, dy.astype(np.float64))
+
+
 def compare(case, found, expected):
     """Bits, or as far apart as roundings in sums of this size take them."""
     for got, want in zip((found[0], found[1], *found[2].values()), (expected[0], expected[1], *(expected[2][name] for name in found[2])), strict=True):
@@ -174,9 +181,7 @@ def compare(case, found, expected):
 def test_vectors_across_the_batch_compute_what_the_chain_computes(name):
     case = CASES[name]
     x, params, dy = drawn(case)
-    wide = [array if case.exact else array.astype(np.float64) for array in (x, dy)]
-    exact = params if case.exact else {key: value.astype(np.float64) for key, value in params.items()}
-    expected = chained(case.ops, wide[0], exact, wide[1])
+    expected = expected_of(case, x, params, dy)
     assert compile_stage(case.stage()).input_layout.kind == "lanes"
     compare(case, fused(case, x, params, dy), expected)
 
@@ -185,8 +190,7 @@ def test_vectors_across_the_batch_compute_what_the_chain_computes(name):
 def test_vectors_across_columns_compute_what_the_chain_computes(name):
     case = FEW[name]
     x, params, dy = drawn(case)
-    exact = params if case.exact else {key: value.astype(np.float64) for key, value in params.items()}
-    expected = chained(case.ops, x if case.exact else x.astype(np.float64), exact, dy if case.exact else dy.astype(np.float64))
+    expected = expected_of(case, x, params, dy)
     assert compile_stage(case.stage()).input_layout.kind == "plain"
     compare(case, fused(case, x, params, dy), expected)
 
@@ -195,8 +199,8 @@ def test_vectors_across_columns_compute_what_the_chain_computes(name):
 def test_threads_share_the_maps_of_a_single_picture(name):
     case = PICTURE[name]
     x, params, dy = drawn(case)
-    exact = params if case.exact else {key: value.astype(np.float64) for key, value in params.items()}
-    compare(case, fused(case, x, params, dy), chained(case.ops, x if case.exact else x.astype(np.float64), exact, dy if case.exact else dy.astype(np.float64)))
+    wanted = fused(case, x, params, dy)
+    compare(case, wanted, expected_of(case, x, params, dy))
     kernel = compile_stage(case.stage())
 
     def ran(count):
@@ -216,7 +220,6 @@ def test_threads_share_the_maps_of_a_single_picture(name):
             scratch.fill(np.nan)
         return [array.tobytes() for array in (y, saved, *gradients.values())]
 
-    wanted = fused(case, x, params, dy)
     assert ran(2) == ran(3) == ran(9)
     assert ran(2)[0] == wanted[0].tobytes() and ran(2)[2:] == [array.tobytes() for array in wanted[2].values()]
 

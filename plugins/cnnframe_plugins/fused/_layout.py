@@ -51,7 +51,8 @@ class Layout:
         elif self.turns:
             self.bound("pack", np.ascontiguousarray(array), flat, gradient=gradient)()
         else:
-            flat.fill(0)
+            if self.border:
+                flat.fill(0)
             self._inner(flat, array.shape)[...] = array.reshape(self._split(array.shape)).transpose(0, 1, 3, 4, 2)
 
     def unpack(self, flat: Any, array: Any) -> None:

@@ -16,10 +16,10 @@ from ._dense import product
 from ._rows import Rows
 
 FEW = 8
-"""From this batch on its runs are long enough to be moved one by one."""
+"""From this batch on the runs of samples are long enough to be added one by one."""
 
-LARGER = {True: 3.0, False: 1.5}
-"""How many times as large as the output the input may be for its gradient to be gathered, of few samples and of others."""
+LARGER, LARGER_OF_FEW = 1.5, 3.0
+"""How many times as large as the output the input may be for its gradient to be gathered, and of few samples."""
 
 NEAR = 2**15
 """Entries of products that are made before they are added up."""
@@ -100,7 +100,7 @@ class ConvKernel(Kernel):
         """Whether the gradient of the input is a convolution of the sensitivities, which must not be much larger than the first."""
         if set(self.rows.stride) != {1} or any(p > e for p, e in zip(self.padding, self.extents, strict=True)):
             return False
-        return math.prod(self.space) <= LARGER[self.batch < FEW] * math.prod(self.output)
+        return math.prod(self.space) <= (LARGER_OF_FEW if self.batch < FEW else LARGER) * math.prod(self.output)
 
     def _maps(self, maps: int, space: Sequence[int]) -> Buffer:
         first, *others = space
@@ -224,11 +224,12 @@ class ConvKernel(Kernel):
         inner, spills = target[self._places(self.padding, self.space)], self.rows.spills(spread, target)
         weights = kernel.reshape(self.op.groups, self.each, -1)
         pairs = [(weights[g].T, cotangent, into) for g, into, cotangent in self.rows.pairs(spread, dy)]
+        alone = self.rows.alone[0]
 
         def scatter() -> None:
             spread.fill(0)
             for weight, cotangent, into in pairs:
-                if self.rows.alone[0]:
+                if alone:
                     np.matmul(weight, cotangent, out=into)
                     continue
                 for one, row in zip(cotangent, into, strict=True):

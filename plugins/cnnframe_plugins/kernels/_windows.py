@@ -131,11 +131,11 @@ class MeanPoolKernel(_Windowed):
         if not self.chain.learns:
             return forward, None
         dy, dx = arrays.cotangents["y"], arrays.gradients[0]["x"]
-        targets = self.pieces(dx)
+        targets, apart = self.pieces(dx), self.apart
 
         def backward() -> None:
             np.divide(dy, area, out=room)
-            if self.apart:
+            if apart:
                 for target in targets:
                     np.copyto(target, room)
                 return
@@ -188,13 +188,13 @@ class MaxPoolKernel(_Windowed):
         if not self.chain.learns:
             return forward, None
         dy, dx = arrays.cotangents["y"], arrays.gradients[0]["x"]
-        targets = self.pieces(dx)
+        targets, apart = self.pieces(dx), self.apart
 
         def backward() -> None:
             dx.fill(0)
             for number, target in enumerate(targets):
                 np.equal(chosen, number, out=better)
-                if self.apart:
+                if apart:
                     np.copyto(target, dy, where=better)
                     continue
                 room.fill(0)
