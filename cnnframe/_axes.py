@@ -182,7 +182,8 @@ def _split(text: str) -> list[str]:
     return items
 
 
-def expand(axes: Sequence[Axis], dims: int, scalars: frozenset[str]) -> tuple[Expr | None, ...]:
+@lru_cache(maxsize=1024)
+def expand(axes: tuple[Axis, ...], dims: int, scalars: frozenset[str]) -> tuple[Expr | None, ...]:
     """Repeat each `{...}` for `dims` spatial dimensions; names in `scalars` have one value for all of them."""
     flat: list[Expr | None] = []
     for axis in axes:

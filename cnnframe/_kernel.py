@@ -66,8 +66,9 @@ class Arrays:
         gradients: for each operation the wanted gradients by name, to be overwritten.
         buffers: what the kernel asked for, by name.
         lent: arguments that are other arrays in every run; `bind` puts there what is called with each before a run.
-        moves: where parameters and their gradients lie elsewhere in every run, what is called before one with by how many bytes either
-            lie behind where they were; `bind` adds to it. None where they stay.
+        moved: two whole numbers, which change from run to run: by how many bytes parameters, and their gradients, lie behind where
+            they were when `bind` was called. None where they stay.
+        adds: whether what would be written as gradients of parameters is added to what is there.
     """
 
     given: tuple[Mapping[str, Array], ...]
@@ -76,7 +77,8 @@ class Arrays:
     gradients: tuple[Mapping[str, Array], ...]
     buffers: Mapping[str, Array]
     lent: dict[str, Callable[[Array], None]] = field(default_factory=dict)
-    moves: list[Callable[[int, int], None]] | None = None
+    moved: Array | None = None
+    adds: bool = False
 
 
 class Kernel(abc.ABC):
@@ -90,7 +92,8 @@ class Kernel(abc.ABC):
         tiles: whether it goes through a batch piece by piece itself, so that large ones leave no cache.
         compiles: whether code is made for every new shape, so that trying many shapes takes long.
         writes_last: whether its backward has read all arrays of the plan before it writes a gradient.
-        follows: whether parameters and their gradients may lie elsewhere in every run; see `Arrays.moves`.
+        replaces: whether the gradient of its only input may lie exactly where that lies: no entry is written before it was read for the last time.
+        follows: whether parameters and their gradients may lie elsewhere in every run, and gradients be added up; see `Arrays.moved` and `Arrays.adds`.
         products: whether it may call NumPy's products of matrices, whose own threads are then held back.
     """
 
@@ -101,6 +104,7 @@ class Kernel(abc.ABC):
     tiles: ClassVar[bool] = False
     compiles: ClassVar[bool] = False
     writes_last: ClassVar[bool] = False
+    replaces: ClassVar[bool] = False
     follows: ClassVar[bool] = False
     products: ClassVar[bool] = True
 
@@ -113,7 +117,7 @@ class Kernel(abc.ABC):
         if "name" in cls.__dict__ and not (isinstance(cls.name, str) and cls.name.isidentifier()):
             raise DeclarationError(f"{cls.__qualname__}.name must be an identifier; got {cls.name!r}")
         # A method or a table of one's own by such a name would count as True.
-        for flag in ("tiles", "compiles", "writes_last", "follows", "products"):
+        for flag in ("tiles", "compiles", "writes_last", "replaces", "follows", "products"):
             if not isinstance(getattr(cls, flag), bool):
                 raise DeclarationError(f"{cls.__qualname__}.{flag} must be True or False; got {getattr(cls, flag)!r}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import ctypes
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -20,6 +21,9 @@ do together what it does, bit for bit, and may do it at the same time."""
 
 def address(array: Array) -> int:
     """Where an array's numbers begin."""
+    if array.flags.writeable and array.nbytes:
+        # In a quarter of the time.
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type] # arrays are buffers, which their types do not say
     return int(array.__array_interface__["data"][0])
 
 

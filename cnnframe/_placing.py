@@ -12,6 +12,7 @@ import numpy as np
 from ._arena import Arena, Request
 from ._axes import Shape
 from ._memory import PLAIN, MemoryLayout
+from ._op import Array
 from ._plan import Plan
 from ._stages import Stage
 
@@ -43,6 +44,7 @@ class Placing:
         silent: cotangents that nothing is written to, so that they are 0, by stage.
         lent: graph inputs that have no place, since whoever reads them takes them as they are given.
         arena: the places.
+        over: gradients that lie where another array lies.
         between: bytes of the largest array on its way from one layout to another by the plain one.
     """
 
@@ -53,6 +55,7 @@ class Placing:
         self.routes: dict[int, dict[str, Route]] = {}
         self.silent: dict[int, list[str]] = {}
         self.between = 0
+        self.over: dict[str, str] = {}
         self._spans: dict[str, tuple[Shape, Any, float, float]] = {}
         read = {name: [(stage, arg) for stage in plan.stages for arg, source in stage.steps[0].sources if source == name] for name in plan.inputs}
         large = [name for name in plan.inputs if math.prod(plan.shapes[name]) * plan.dtype.itemsize >= LARGE]
@@ -67,11 +70,19 @@ class Placing:
             self._forward(number, stage)
         if plan.backward:
             self._backward()
+        for gradient, array in self.over.items():
+            *_, last = self._spans.pop(gradient)
+            self._need(array, *self._spans[array][:2], last)
         self.arena = Arena.of([Request(name, *span) for name, span in self._spans.items()])
 
     def place(self, array: str, layout: MemoryLayout) -> str:
         """The name of a graph array in a layout."""
         return array if layout == self.lies[array] else f"{array} as {layout.name}"
+
+    def allocate(self, block: Array) -> dict[str, Array]:
+        """The arrays, in a block of memory."""
+        found = self.arena.allocate(block)
+        return found | {gradient: found[array] for gradient, array in self.over.items()}
 
     def back(self, number: int) -> int:
         """The moment at which a stage runs backwards."""
@@ -133,14 +144,21 @@ class Placing:
     def _route(self, stage: Stage, name: str, source: str, first: bool, now: int) -> Route:  # noqa: FBT001 # a field of what is made
         lasting = (self._end,) if source in self.plan.wanted_inputs else ()
         self._need(cotangent(source), self.lies[source].shape(self.plan.shapes[source]), self.plan.dtype, now, *lasting)
-        if first and stage.taken == self.lies[source]:
-            return Route(cotangent(source), source, first)
-        written = cotangent(own(stage, name))
-        self._need(written, stage.taken.shape(self.plan.shapes[source]), self.plan.dtype, now)
+        written = cotangent(source)
+        if not first or stage.taken != self.lies[source]:
+            written = cotangent(own(stage, name))
+            self._need(written, stage.taken.shape(self.plan.shapes[source]), self.plan.dtype, now)
+        read = self.place(source, stage.taken)
+        if stage.kernel.replaces and len(stage.steps[0].op.declaration.inputs) == 1 and self._until(read) == now:
+            self.over[written] = read
         if stage.taken != self.lies[source] and not first:
             # It is brought to the other's layout before it is added.
             self._need(f"{written} as {self.lies[source].name}", self.lies[source].shape(self.plan.shapes[source]), self.plan.dtype, now)
         return Route(written, source, first)
+
+    def _until(self, place: str) -> float:
+        """When an array is needed for the last time; one that is lent has no place."""
+        return self._spans[place][3] if place in self._spans else math.inf
 
 
 def cotangent(array: str) -> str:

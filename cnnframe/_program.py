@@ -16,7 +16,7 @@ from ._kernel import Arrays, Buffer
 from ._memory import Call, MemoryLayout, address
 from ._op import Array
 from ._parameters import Layout
-from ._placing import LARGE, Placing, cotangent, own, wanted_layout
+from ._placing import Placing, cotangent, own, wanted_layout
 from ._plan import Plan
 from ._stages import Stage
 
@@ -27,6 +27,7 @@ class Program:
     Attributes:
         plan: what it computes.
         gradient: the flat vector of gradients after a run; empty where they go to the caller's own.
+        gives: whether they do.
         memory: all that it works in: arrays, scratch, room between two layouts, and parameters and gradient where kernels do not go to the caller's.
         bytes: how much of it there was not before.
     """
@@ -37,13 +38,14 @@ class Program:
         layout: Layout,
         memory: Sequence[Array] = (),
         *,
-        alone: bool = False,
+        adds: bool = False,
         crew: Callable[[Sequence[Call]], Any] | None = None,
         threads: int = 1,
     ) -> None:
         """Place all arrays and bind the kernels to them, in the memory of another program that never runs at the same time, as far as it goes.
 
-        One that is `alone` answers for the whole batch; then a `crew` of some threads may run calls for it at the same time.
+        Where gradients of parameters go to the caller's, one that `adds` adds them to what is there.
+        For one that answers for the whole batch a `crew` of some threads may run calls at the same time.
         """
         self.plan = plan
         self._crew = crew
@@ -54,15 +56,16 @@ class Program:
         # Gradients that no kernel writes, or several, which add.
         uses = Counter(array for step in plan.backward for _, array in step.parameters)
         cleared = {name for name in layout.slots if uses[name] != 1} if plan.backward else set()
-        follows = flat >= LARGE and all(stage.kernel.follows for stage in plan.stages if any(step.parameters for step in stage.steps))
-        self._moves: list[Callable[[int, int], None]] | None = [] if follows else None
-        gives = follows and alone and not cleared
+        follows = all(stage.kernel.follows for stage in plan.stages if any(step.parameters for step in stage.steps))
+        self._moved = np.zeros(2, np.int64) if follows else None
+        self.gives = bool(plan.backward) and follows and not cleared
+        self._adds = adds
         sizes = (
             self._placing.arena.bytes,
             scratch,
             self._placing.between,
             0 if follows else flat,
-            flat if plan.backward and not gives else 0,
+            flat if plan.backward and not self.gives else 0,
         )
         there = memory or [np.zeros(0, np.uint8)] * len(sizes)
         self.memory = tuple(old if old.nbytes >= size else aligned(size) for old, size in zip(there, sizes, strict=True))
@@ -72,11 +75,11 @@ class Program:
         self.gradient = gradient[: sizes[4]].view(plan.dtype)
         # In place of the caller's vectors, which kernels go to later, one to begin with.
         nowhere = np.empty(layout.size if follows else 0, plan.dtype)
-        read, written = nowhere if follows else self._parameters, nowhere if gives else self.gradient
-        self._at = [address(read), address(written)]
+        read, written = nowhere if follows else self._parameters, nowhere if self.gives else self.gradient
+        self._at = address(nowhere)
         views, gradients = layout.views(read), layout.views(written) if plan.backward else {}
         self._cleared = {name: gradients[name] for name in cleared}
-        self._arrays = self._placing.arena.allocate(block)
+        self._arrays = self._placing.allocate(block)
         self._seeds = [self._arrays[cotangent(name)] for name in plan.losses] if plan.backward else []
         self._converted: set[str] = set()
         self._lent: list[tuple[Callable[[Array], None], str]] = []
@@ -95,22 +98,16 @@ class Program:
 
     def load(self, parameters: Array, inputs: Mapping[str, Array], gradient: Array | None = None) -> None:
         """Take over parameters and inputs; gradients of parameters go to `gradient`, if there is no vector for them here."""
-        if self._moves is None:
+        if self._moved is None:
             self._parameters[...] = parameters
         else:
-            self._move(parameters, gradient)
+            self._moved[0] = address(parameters) - self._at
+            if self.gives and gradient is not None:
+                self._moved[1] = address(gradient) - self._at
         for name in self._packed:
             self._placing.lies[name].pack(inputs[name], self._arrays[name])
         for take, name in self._lent:
             take(np.asarray(inputs[name], self._type(name), order="C"))
-
-    def _move(self, parameters: Array, gradient: Array | None) -> None:
-        """Let the kernels go to these."""
-        now = [address(parameters), self._at[1] if gradient is None or self.gradient.size else address(gradient)]
-        if now != self._at:
-            for move in self._moves or ():
-                move(now[0] - self._at[0], now[1] - self._at[1])
-            self._at = now
 
     def give_back(self) -> None:
         """Forget the inputs, after a run."""
@@ -191,7 +188,9 @@ class Program:
                         into[name] = np.empty_like(target) if array in self._cleared else target
                         if into[name] is not target:
                             after.append(partial(np.add, target, into[name], out=target))
-        arrays = Arrays(tuple(given), outputs, cotangents, tuple(gradients), self._buffers(stage), dict.fromkeys(lent, _nobody), self._moves)
+        lends: dict[str, Callable[[Array], None]] = dict.fromkeys(lent, _nobody)
+        adds = self.gives and self._adds
+        arrays = Arrays(tuple(given), outputs, cotangents, tuple(gradients), self._buffers(stage), lends, self._moved, adds)
         forward, backward = stage.kernel.bind(arrays)
         forward, backward = self._shared(stage, forward), backward and self._shared(stage, backward)
         self._lent += [(arrays.lent[name], source) for name, source in lent.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -71,10 +71,11 @@ class Bound:
 
     What it may not rely on is spoiled, so that whoever judges its answers sees it: what is in memory that it was not the last to
     write to, and between its forward and its backward the inputs and outputs that it does not `keep`. The parameters of one that
-    `follows` lie elsewhere in every run, and so do their gradients.
+    `follows` lie elsewhere in every run, and so do their gradients. Whatever else it declares that gradients may do, such as to lie where
+    the input lay, must lead to the same bits.
 
     Raises:
-        ContractError: it wrote to arrays that are given, or shares of a call do not do what the call does; on the call that did it.
+        ContractError: it wrote to arrays that are given, or something else where it was called or bound in another way that it offers.
     """
 
     def __init__(self, kernel: type[Kernel], chain: Chain, given: MemoryLayout, arrays: Sequence[Mapping[str, Array]]) -> None:
@@ -96,15 +97,14 @@ class Bound:
         ]
         self._kept = made.kept()
         asked = made.buffers()
-        buffers = {name: np.empty(buffer.shape, buffer.dtype) for name, buffer in asked.items()}
-        self._scratch = [buffers[name] for name, buffer in asked.items() if not buffer.kept]
-        self._between = [*buffers.values(), *self._made.values()]
-        self._moves: list[Callable[[int, int], None]] | None = [] if kernel.follows else None
+        self._buffers = {name: np.empty(buffer.shape, buffer.dtype) for name, buffer in asked.items()}
+        self._scratch = [self._buffers[name] for name, buffer in asked.items() if not buffer.kept]
         # Each in its turn: where a kernel is bound, where it rehearses, and where its answers count.
         self._places = [self._vectors() for _ in range(3)] if kernel.follows else []
+        self._moved = np.zeros(2, np.int64) if kernel.follows else None
+        self._begins = [address(vector) for vector, _ in self._places[0]] if self._places else []
         self._move()
-        held, gradients = (tuple(map(dict, groups)) for groups in (self._held, self._gradients))
-        self._calls: tuple[Call, Call | None] = made.bind(Arrays(held, self._made, self._cotangents, gradients, buffers, moves=self._moves))
+        self._calls = self._bind(self._held, self._made, self._gradients, self._moved)
         self._rehearse()
 
     def _layout(self, number: int, name: str) -> MemoryLayout:
@@ -123,18 +123,16 @@ class Bound:
 
     def _move(self) -> None:
         """Bring parameters and their gradients to other memory, and leave nothing where they were."""
-        if not self._places:
+        if self._moved is None:
             return
         here, before = self._places[0], self._places[-1]
         self._places.append(self._places.pop(0))
+        self._moved[:] = [address(vector) - begin for (vector, _), begin in zip(here, self._begins, strict=True)]
         for vector, _ in (*here, *before):
             _spoil(vector)
         for _, views in here:
             for own, name, view in views:
                 own[name] = view
-        steps = [address(now) - address(then) for (now, _), (then, _) in zip(here, before, strict=True)]
-        for move in self._moves or ():
-            move(steps[0], steps[1])
 
     def _rehearse(self) -> None:
         """Go forward and back with the same entries in other places."""
@@ -142,15 +140,84 @@ class Bound:
         self._meant = [{name: np.flip(array).copy() for name, array in own.items()} for own in meant]
         self.forward()
         if self.chain.learns:
-            self.backward({name: np.ones(shape, self.chain.dtype) for name, shape in self.chain.outputs.items()})
+            ones = {name: np.ones(shape, self.chain.dtype) for name, shape in self.chain.outputs.items()}
+            found = self.backward(ones)
+            self._over(found, ones)
+            self._added(found, ones)
         self._meant = meant
+
+    def _over(self, found: list[dict[str, Array]], cotangents: Mapping[str, Array]) -> None:
+        """Let the gradient of the only input lie where that lies, and, if all is read first, across it and the first output."""
+        if not (self.kernel.replaces or self.kernel.writes_last) or len(self._first) != 1 or not self._first & self._gradients[0].keys():
+            return
+        (name,) = self._first
+        x, (output, y) = self._held[0][name], next(iter(self._made.items()))
+        block = np.empty(x.size + y.size, self.chain.dtype)
+        start = min(y.size, max(1, x.size // 2)) if self.kernel.writes_last else 0
+        held = [{**self._held[0], name: block[: x.size].reshape(x.shape)}, *self._held[1:]]
+        made = {**self._made, output: block[x.size :].reshape(y.shape)}
+        gradients = [{**self._gradients[0], name: block[start : start + x.size].reshape(x.shape)}, *self._gradients[1:]]
+        again = self._otherwise(held, made, gradients, cotangents)
+        if any(mine[key].tobytes() != array.tobytes() for mine, own in zip(again, found, strict=True) for key, array in own.items()):
+            flag = "writes_last" if self.kernel.writes_last else "replaces"
+            raise ContractError(
+                f"kernel {self.kernel.name!r} makes something else where the gradient of {name!r} lies where {name!r} lay; as it declares `{flag}`, "
+                "it must have read what it writes over"
+            )
+
+    def _added(self, found: list[dict[str, Array]], cotangents: Mapping[str, Array]) -> None:
+        """Let gradients of parameters be added, to nothing and to what is no number."""
+        for start in (0.0, np.nan) if self.kernel.follows else ():
+            gradients = [{name: np.full_like(array, start) for name, array in own.items()} for own in self._gradients]
+            again = self._otherwise(self._held, self._made, gradients, cotangents, adds=True)
+            for op, mine, own in zip(self.chain.ops, again, found, strict=True):
+                for name in own.keys() & op.params:
+                    if not np.array_equal(mine[name], start + own[name], equal_nan=True):
+                        raise ContractError(
+                            f"kernel {self.kernel.name!r} does not add the gradient of {name!r} to what is there where it is asked to; as it declares "
+                            "`follows`, it must add what it would write"
+                        )
+
+    def _otherwise(
+        self,
+        held: Sequence[Mapping[str, Array]],
+        made: Mapping[str, Array],
+        gradients: Sequence[Mapping[str, Array]],
+        cotangents: Mapping[str, Array],
+        *,
+        adds: bool = False,
+    ) -> list[dict[str, Array]]:
+        """The gradients, as users see them, of a kernel that is bound to other arrays."""
+        forward, backward = self._bind(held, made, gradients, None if self._moved is None else np.zeros_like(self._moved), adds=adds)
+        for array in (*self._buffers.values(), *made.values()):
+            _spoil(array)
+        self._give(held)
+        forward()
+        self._slope(cotangents)
+        for array in self._scratch:
+            _spoil(array)
+        if backward is not None:
+            backward()
+        return self._users(gradients)
+
+    def _bind(
+        self,
+        held: Sequence[Mapping[str, Array]],
+        made: Mapping[str, Array],
+        gradients: Sequence[Mapping[str, Array]],
+        moved: Array | None,
+        *,
+        adds: bool = False,
+    ) -> tuple[Call, Call | None]:
+        given, into = (tuple(map(dict, groups)) for groups in (held, gradients))
+        return self.kernel(self.chain, *self._lies).bind(Arrays(given, made, self._cotangents, into, self._buffers, moved=moved, adds=adds))
 
     def forward(self) -> dict[str, Array]:
         """The outputs by name, as their users see them."""
-        for array in self._between:
+        for array in (*self._buffers.values(), *self._made.values()):
             _spoil(array)
         self._move()
-        self._give()
+        self._give(self._held)
         self._run(self._calls[0], list(self._made.values()))
         self._unchanged()
         outputs = {name: np.empty(shape, self.chain.dtype) for name, shape in self.chain.outputs.items()}
@@ -163,8 +230,7 @@ class Bound:
 
     def backward(self, cotangents: Mapping[str, Array]) -> list[dict[str, Array]]:
         """For each operation the wanted gradients by name; as often as it is called."""
-        for name, array in self._cotangents.items():
-            self._lies[1].pack_gradient(np.ascontiguousarray(cotangents[name]), array)
+        self._slope(cotangents)
         # Another stage may have used the scratch in between.
         for array in (*self._scratch, *(array for own in self._gradients for array in own.values())):
             _spoil(array)
@@ -175,14 +241,23 @@ class Bound:
         if call is not None:
             self._run(call, [array for own in self._gradients for array in own.values()])
         if "inputs" not in self._kept:
-            self._give()
+            self._give(self._held)
         self._unchanged()
         for name, array in self._cotangents.items():
             self._same(self._lies[1], array, np.asarray(cotangents[name]), f"the cotangent of {name!r}")
+        return self._users(self._gradients)
+
+    def _users(self, gradients: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+        """Gradients as their users see them."""
         return [
             {name: self._plain(self._layout(number, name), array, self.chain.given[number][name]) for name, array in own.items()}
-            for number, own in enumerate(self._gradients)
+            for number, own in enumerate(gradients)
         ]
+
+    def _slope(self, cotangents: Mapping[str, Array]) -> None:
+        """Write cotangents to where the kernel reads them."""
+        for name, array in self._cotangents.items():
+            self._lies[1].pack_gradient(np.ascontiguousarray(cotangents[name]), array)
 
     def _run(self, call: Call, made: Sequence[Array]) -> None:
         """Make a call; where it can be shared by threads, so that the last may be the first, before that."""
@@ -198,11 +273,11 @@ class Bound:
             who = f"kernel {self.kernel.name!r}"
             raise ContractError(f"{who} makes something else where its work is shared by threads; the shares of a call must do what it does, bit for bit")
 
-    def _give(self) -> None:
+    def _give(self, held: Sequence[Mapping[str, Array]]) -> None:
         """Write what is given to where the kernel reads it."""
         for number, own in enumerate(self._meant):
             for name, array in own.items():
-                self._layout(number, name).pack(array, self._held[number][name])
+                self._layout(number, name).pack(array, held[number][name])
 
     def _unchanged(self) -> None:
         for number, own in enumerate(self._meant):

@@ -56,22 +56,23 @@ class Work:
             memory: tuple[Array, ...] = ()
             for size in sorted(set(sizes), reverse=True):
                 # They run one after the other, so that they may share what the first one has.
-                alone = size == self.batch
-                mine[size] = Program(division.plans[size], layout, memory, alone=alone, crew=self._at_once if alone else None, threads=self._threads)
+                crew = self._at_once if size == self.batch else None
+                mine[size] = Program(division.plans[size], layout, memory, adds=len(sizes) > 1, crew=crew, threads=self._threads)
                 memory = mine[size].memory
             self._programs.append([mine[size] for size in sizes])
         ends = list(accumulate((size for sizes in self.parts for size in sizes), initial=0))
         spans = iter([slice(*pair) for pair in pairwise(ends)])
         self._spans = [[next(spans) for _ in sizes] for sizes in self.parts]
-        # Where a thread adds up the gradients of its parts, if it has several; the first one does so in the answer.
-        self._sums = [np.empty_like(mine[0].gradient) if len(mine) > 1 else mine[0].gradient for mine in self._programs[1:]]
+        # Where a thread adds up the gradients of its parts, if it has several or has no place for them; the first one does so in the answer.
+        many = [len(mine) > 1 or mine[0].gives for mine in self._programs[1:]]
+        self._sums = [np.empty(layout.size, whole.dtype) if own else mine[0].gradient for own, mine in zip(many, self._programs[1:], strict=True)]
         self._shapes = {name: whole.shapes[name] for name in (*whole.targets, *whole.wanted_inputs)}
 
     @property
     def bytes(self) -> int:
         """The memory that it holds."""
         programs = {id(program): program for mine in self._programs for program in mine}
-        sums = [total for total, mine in zip(self._sums, self._programs[1:], strict=True) if len(mine) > 1]
+        sums = [total for total, mine in zip(self._sums, self._programs[1:], strict=True) if total is not mine[0].gradient]
         return sum(program.bytes for program in programs.values()) + sum(total.nbytes for total in sums)
 
     def values(self, parameters: Array, inputs: Mapping[str, Array], *, check: bool = False) -> tuple[dict[str, Array], bool]:
@@ -118,10 +119,12 @@ class Work:
         def run(worker: int) -> tuple[list[float], bool]:
             total = (out, *self._sums)[worker]
             losses, sound = [], True
+            if self._programs[worker][0].gives and len(self._programs[worker]) > 1:
+                total.fill(0)
             for number, (program, span) in enumerate(zip(self._programs[worker], self._spans[worker], strict=True)):
                 given, slopes = self._part(inputs, span, plan.inputs), self._part(found, span, plan.wanted_inputs)
                 sound = sound and (not early or finite(given))
-                program.load(parameters, given, out)
+                program.load(parameters, given, total)
                 program.forward()
                 program.backward(scale)
                 losses += program.losses()
@@ -129,7 +132,7 @@ class Work:
                     program.input_gradient(name, array)
                 sound = sound and (not check or finite(slopes))
                 program.give_back()
-                if program.gradient.size and program.gradient is not total:
+                if not program.gives and program.gradient is not total:
                     np.copyto(total, program.gradient) if not number else np.add(total, program.gradient, out=total)
             return losses, sound and (worker > 0 or early or not check or finite(whole))
 

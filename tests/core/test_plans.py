@@ -444,33 +444,31 @@ class Doubles(cf.Kernel):
 
     name = "doubles"
     follows = True
+    replaces = True
+    keeps = frozenset({"inputs"})
 
     @classmethod
     def matches(cls, ops):
         return 1 if ops[0].name == "dense" else 0
 
     def bind(self, arrays):
-        x, y, held = arrays.given[0]["x"], arrays.outputs["y"], {}
+        x, y = arrays.given[0]["x"], arrays.outputs["y"]
 
-        def move(parameters, gradients):
-            held["p"], held["g"] = held.get("p", 0) + parameters, held.get("g", 0) + gradients
-
-        def at(array, by):
-            there = (ctypes.c_char * array.nbytes).from_address(array.__array_interface__["data"][0] + held.get(by, 0))
+        def at(array, which):
+            there = (ctypes.c_char * array.nbytes).from_address(array.__array_interface__["data"][0] + int(arrays.moved[which]))
             return np.frombuffer(there, array.dtype).reshape(array.shape)
 
-        arrays.moves.append(move)
-
         def forward():
-            np.matmul(x, at(arrays.given[0]["W"], "p").T, out=y)
-            y[...] += at(arrays.given[0]["b"], "p")
+            np.matmul(x, at(arrays.given[0]["W"], 0).T, out=y)
+            y[...] += at(arrays.given[0]["b"], 0)
 
         def backward():
             dy = arrays.cotangents["y"]
-            at(arrays.gradients[0]["W"], "g")[...] = dy.T @ x
-            at(arrays.gradients[0]["b"], "g")[...] = dy.sum(axis=0)
+            for name, made in (("W", dy.T @ x), ("b", dy.sum(axis=0))):
+                into = at(arrays.gradients[0][name], 1)
+                into[...] = into + made if arrays.adds else made
             if "x" in arrays.gradients[0]:
-                np.matmul(dy, at(arrays.given[0]["W"], "p"), out=arrays.gradients[0]["x"])
+                arrays.gradients[0]["x"][...] = dy @ at(arrays.given[0]["W"], 0)
 
         return forward, backward if self.chain.learns else None
 
@@ -522,16 +520,14 @@ def test_a_single_number_is_found_in_whichever_part_it_is(entry, parts, monkeypa
 
 @pytest.mark.parametrize("parts", [((40,),), ((20, 13, 7),), ((20, 5), (15,))])
 def test_kernels_that_follow_go_to_the_vectors_of_the_caller(parts, monkeypatch):
-    monkeypatch.setattr("cnnframe._program.LARGE", 0)
-    monkeypatch.setattr("cnnframe._division.CACHE", 1)
     monkeypatch.setattr("cnnframe._division.divide", lambda *_: parts)
     graph = cf.Graph.chain(make("dense", units=4), make("dense", units=3), inputs="n 5", loss=make("squared_error"))
     params, arrays = question(graph, 40)
     wanted = cf.Executor(graph, kernels=()).gradients(params, **arrays)
     run = cf.Executor(graph, kernels=[Doubles], threads=2)
     work = run.work(params, **arrays)
-    alone = parts == ((40,),)
-    assert [array.nbytes for array in work._programs[0][0].memory[3:]] == [0, 0 if alone else params.vector.nbytes]
+    assert [array.nbytes for mine in work._programs for array in mine[0].memory[3:]] == [0, 0] * len(parts)
+    assert work.bytes == sum(mine[0].bytes for mine in work._programs) + (len(parts) - 1) * params.vector.nbytes
     out = None
     for times in (1, 2, 1, 3):
         # New vectors at other addresses, and gradients in the memory of those before.
@@ -574,6 +570,57 @@ def test_a_gradient_may_lie_where_the_only_input_was():
     x, t = arrays["x"], arrays["t"]
     found = run.gradients(params, **arrays).parameters["dense1.b"]
     assert np.allclose(found, (x @ params["dense1.W"].T + params["dense1.b"] - t).sum(axis=0), rtol=1e-12, atol=1e-13)
+
+
+def test_a_gradient_lies_where_the_input_was_if_the_kernel_says_that_it_may():
+    graph = cf.Graph.chain(make("dense", units=4), make("dense", units=3), inputs="n 5", loss=make("squared_error"))
+    params, arrays = question(graph, 7)
+    run = cf.Executor(graph, kernels=[Doubles])
+    ((program,),) = run.work(params, wanted_inputs=["x"], **arrays)._programs
+    assert program._placing.over == {"d x": "x", "d dense1": "dense1"}
+    found, wanted = (it.gradients(params, wanted_inputs=["x"], **arrays) for it in (run, cf.Executor(graph, kernels=())))
+    assert np.allclose(found.inputs["x"], wanted.inputs["x"], rtol=1e-12, atol=1e-13)
+    assert np.allclose(found.parameters.vector, wanted.parameters.vector, rtol=1e-12, atol=1e-13)
+
+
+@dataclass(frozen=True)
+class Both(cf.Layer):
+    """The sum of two arrays."""
+
+    name = "both"
+    inputs = {"a": "n i", "b": "n i"}
+    output = "n i"
+    batch_apart = True
+
+    def forward(self, a, b):
+        """Return it."""
+        return a + b, None
+
+    def backward(self, dy, saved):
+        """Return dy, twice."""
+        return {"a": dy.copy(), "b": dy.copy()}
+
+    def formula(self, at, a, b):
+        """Return it."""
+        return a[at] + b[at]
+
+
+def test_a_gradient_does_not_lie_where_an_array_is_that_is_read_again():
+    """Of the two layers that read h it is the first that runs back last."""
+    nodes = [
+        cf.Node("h", make("dense", units=4), {"x": "x"}),
+        *(cf.Node(name, make("dense", units=3), {"x": "h"}) for name in "ab"),
+        cf.Node("c", Both(), {"a": "a", "b": "b"}),
+        cf.Node("loss", make("squared_error"), {"y": "c", "t": "t"}),
+    ]
+    graph = cf.Graph(nodes, {"x": "n 5", "t": "n 3"})
+    params, arrays = question(graph, 7)
+    run = cf.Executor(graph, kernels=[Doubles])
+    ((program,),) = run.work(params, wanted_inputs=["x"], **arrays)._programs
+    assert program._placing.over == {"d x": "x", "d x of a": "h"}
+    found, wanted = (it.gradients(params, wanted_inputs=["x"], **arrays) for it in (run, cf.Executor(graph, kernels=())))
+    assert np.allclose(found.inputs["x"], wanted.inputs["x"], rtol=1e-12, atol=1e-13)
+    assert np.allclose(found.parameters.vector, wanted.parameters.vector, rtol=1e-12, atol=1e-13)
 
 
 def test_layouts_come_back_as_they_went():

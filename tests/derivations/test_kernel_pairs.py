@@ -79,6 +79,7 @@ class Follows(Kernel):
 
     name = "follows"
     follows = True
+    replaces = True
     heard = (1, 1)
 
     @classmethod
@@ -86,13 +87,12 @@ class Follows(Kernel):
         return int(ops[0].name == "scale_shift")
 
     def bind(self, arrays):
-        lies = [0, 0]
-        if arrays.moves is not None:
-            arrays.moves.append(lambda *by: lies.__setitem__(slice(None), [at + step * heard for at, step, heard in zip(lies, by, self.heard, strict=True)]))
+        moved = np.zeros(2, np.int64) if arrays.moved is None else arrays.moved
         places = [[(name, *described(own[name])) for name in ("gain", "shift") if name in own] for own in (arrays.given[0], arrays.gradients[0])]
 
         def now(which):
-            return {name: np.frombuffer((ctypes.c_char * size).from_address(at + lies[which]), dtype) for name, at, size, dtype in places[which]}
+            lies = int(moved[which]) * self.heard[which]
+            return {name: np.frombuffer((ctypes.c_char * size).from_address(at + lies), dtype) for name, at, size, dtype in places[which]}
 
         x, y = arrays.given[0]["x"], arrays.outputs["y"]
         along = (slice(None), *(None,) * (x.ndim - 2))
@@ -102,12 +102,18 @@ class Follows(Kernel):
             y[...] = here["gain"][along] * x + here["shift"][along]
 
         def backward():
-            dy, into, over = arrays.cotangents["y"], now(1), (0, *range(2, x.ndim))
-            into["gain"][...] = (dy * x).sum(axis=over)
-            into["shift"][...] = dy.sum(axis=over)
-            arrays.gradients[0]["x"][...] = dy * now(0)["gain"][along]
+            self.back(arrays, now(0)["gain"][along], now(1), arrays.cotangents["y"])
 
         return forward, backward
+
+    def back(self, arrays, gain, into, dy):
+        self.learn(arrays, into, dy, dy * arrays.given[0]["x"])
+        arrays.gradients[0]["x"][...] = dy * gain
+
+    def learn(self, arrays, into, dy, products):
+        for name, terms in (("gain", products), ("shift", dy)):
+            found = terms.sum(axis=(0, *range(2, dy.ndim)))
+            into[name][...] = into[name] + found if arrays.adds else found
 
 
 def described(array):
@@ -132,6 +138,46 @@ class LeavesGradients(Follows):
     """Writes gradients where they were."""
 
     heard = (1, 0)
+
+
+class WritesOver(Follows):
+    """Writes the gradient of the shift where it should add it."""
+
+    def learn(self, arrays, into, dy, products):
+        super().learn(arrays, into, dy, products)
+        into["shift"][...] = dy.sum(axis=(0, *range(2, dy.ndim)))
+
+
+class AddsLess(Follows):
+    """Adds nothing of the first entry."""
+
+    def learn(self, arrays, into, dy, products):
+        super().learn(arrays, into, dy[1:] if arrays.adds else dy, products)
+
+
+class ReplacesTooEarly(Follows):
+    """Writes the gradient of the input before it reads that once more."""
+
+    def back(self, arrays, gain, into, dy):
+        arrays.gradients[0]["x"][...] = dy * gain
+        self.learn(arrays, into, dy, dy * arrays.given[0]["x"])
+
+
+class OneByOne(Follows):
+    """Reads an entry, and writes its gradient, before it reads the next."""
+
+    def back(self, arrays, gain, into, dy):
+        products = np.empty_like(dy)
+        for n, x in enumerate(arrays.given[0]["x"]):
+            products[n] = dy[n] * x
+            arrays.gradients[0]["x"][n] = dy[n] * gain
+        self.learn(arrays, into, dy, products)
+
+
+class SaysLast(OneByOne):
+    """Says that it writes when all is read."""
+
+    writes_last = True
 
 
 class Forgets(RIGHT):
@@ -177,7 +223,24 @@ def test_a_wrong_kernel_is_refuted_with_a_small_case(wrong):
 
 def test_kernels_that_follow_are_told_where_parameters_lie():
     run = Settings("smoke")
-    assert verify_kernel(OPS["scale_shift"], Follows, run).verdict == "verified"
+    for right in (Follows, OneByOne):
+        assert verify_kernel(OPS["scale_shift"], right, run).verdict == "verified"
+    for wrong in (StaysBehind, LeavesGradients):
+        assert verify_kernel(OPS["scale_shift"], wrong, run).verdict == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (WritesOver, "does not add the gradient of 'shift' to what is there where it is asked to"),
+        (AddsLess, "does not add the gradient of 'shift' to what is there where it is asked to"),
+        (ReplacesTooEarly, "where the gradient of 'x' lies where 'x' lay; as it declares `replaces`"),
+        (SaysLast, "where the gradient of 'x' lies where 'x' lay; as it declares `writes_last`"),
+    ],
+)
+def test_what_a_kernel_declares_of_its_gradients_is_tried(wrong, told):
+    report = verify_kernel(OPS["scale_shift"], wrong, Settings("smoke"))
+    assert report.verdict == "refuted" and told in str(report).replace("\n    ", " ").replace("\n", " ")
 
 
 def test_the_shares_of_a_call_are_judged_by_the_call():
@@ -185,8 +248,6 @@ def test_the_shares_of_a_call_are_judged_by_the_call():
     assert verify_kernel(OPS["relu"], Halves, run).verdict == "verified"
     report = verify_kernel(OPS["relu"], LosesTheLast, run)
     assert report.verdict == "refuted" and "makes something else where its work is shared by threads" in str(report)
-    for wrong in (StaysBehind, LeavesGradients):
-        assert verify_kernel(OPS["scale_shift"], wrong, run).verdict == "refuted"
 
 
 def test_the_command_line_names_operation_and_kernel():

@@ -24,24 +24,26 @@ def network(*layers, inputs):
 
 
 NETS = {
-    "samples side by side": (network(make("conv", maps=2, size=3), TANH, make("subsample", size=2), TANH, inputs="n 1 8 8"), 11),
+    "samples side by side": (network(make("conv", maps=2, size=3), TANH, make("subsample", size=2), TANH, inputs="n 1 8 8"), 43),
     "few samples": (network(make("conv", maps=2, size=3), TANH, make("subsample", size=2), TANH, inputs="n 1 8 8"), 1),
     "a picture, many maps": (network(make("conv", maps=32, size=3), make("conv", maps=32, size=3), make("relu"), inputs="n 1 7 9"), 1),
     "maps side by side, with borders": (
         network(make("conv", maps=32, size=3, padding=1), make("relu"), make("conv", maps=32, size=3, padding=1), make("relu"), inputs="n 8 6 8"),
-        2,
+        5,
     ),
 }
 
 
 @needs_numba
-@pytest.mark.parametrize("least", [0, 2**16])
+@pytest.mark.parametrize("room", [1, 2**22])
 @pytest.mark.parametrize("name", NETS)
-def test_gradients_are_those_of_the_reference(name, least, monkeypatch):
+def test_gradients_are_those_of_the_reference(name, room, monkeypatch):
     monkeypatch.setattr("cnnframe._division.PAYS", 1)
     monkeypatch.setattr("cnnframe._division.LEAST", 9)
     monkeypatch.setattr("cnnframe._placing.LARGE", 0)
-    monkeypatch.setattr("cnnframe._program.LARGE", least)
+    # Parts as small as can be, whose gradients are added up, or as large.
+    monkeypatch.setattr("cnnframe._division.ROOM", room)
+    monkeypatch.setattr("cnnframe._division.WORTH", 1)
     graph, batch = NETS[name]
     params = cf.Parameters.initialise(graph, seed=1, dtype=np.float64)
     rng = np.random.default_rng(0)
@@ -49,6 +51,9 @@ def test_gradients_are_those_of_the_reference(name, least, monkeypatch):
     fused, plain = cf.Executor(graph, threads=2, wait=True), cf.Executor(graph, kernels=(), threads=1)
     text = fused.plan(params, wanted_inputs=["x"], **arrays).describe()
     assert text.count("fused") >= 2, text
+    work = fused.work(params, wanted_inputs=["x"], **arrays)
+    assert all(program.gives for mine in work._programs for program in mine)
+    assert any(len(mine) > 1 for mine in work.parts) == (room == 1 < batch)
     one, other = (run.gradients(params, wanted_inputs=["x"], **arrays) for run in (fused, plain))
     assert one.loss == pytest.approx(other.loss, rel=1e-12)
     assert np.allclose(one.parameters.vector, other.parameters.vector, rtol=1e-9, atol=1e-11)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._forward import divided, own, taps
 from ._geometry import Pool
-from ._loops import Loops, at, columns, copy_in, maps_apart, sample, zero
+from ._loops import Loops, at, cleared, columns, copy_in, maps_apart, pointers, sample, zero
 from ._text import Text, best_tile, cut
 
 
@@ -14,10 +14,8 @@ def backward_source(s: Loops) -> str:
     t = Text()
     summed = pool is not None and pool.kind == "sum"
     with t.block("\n\ndef backward(table, first, last):"):
-        wanted = [("x0", "x"), ("k", "k"), ("y0", "y"), ("saved", "saved"), ("dy0", "dy"), ("dx0", "dx"), ("dk", "dk"), ("db", "db"), ("scratch", "scratch")]
-        t(*(f"{name} = pointer(table, {at(place)})" for name, place in wanted))
-        if summed:
-            t(*(f"{name} = pointer(table, {at(name)})" for name in ("beta", "dbeta", "dshift")))
+        names = {"x0": "x", "k": "k", "y0": "y", "saved": "saved", "dy0": "dy", "dx0": "dx", "dk": "dk", "db": "db", "scratch": "scratch"}
+        pointers(t, names | ({"beta": "beta", "dbeta": "dbeta", "dshift": "dshift"} if summed else {}))
         if linear.links:
             t(f"links = number(table, {at('links')})")
         t(*(f"{name} = shift(scratch, {s.scratch[part]})" for name, part in (("X", "x"), ("D", "d"), ("DK", "dk"), ("DB", "db"))))
@@ -25,7 +23,12 @@ def backward_source(s: Loops) -> str:
             zero(t, "X", linear.maps_in * s.x_map, s.lanes)
         if s.dx or s.mode == "rows":
             zero(t, "D", (s.kernel_tile[0] if s.near else linear.maps) * s.d_map, s.lanes)
-        _cleared(t, s)
+        if s.lane_sums:
+            zero(t, "DK", linear.weights * s.lanes, s.lanes)
+        kernels = f"range(first * {s.share * linear.weights // linear.maps}, last * {s.share * linear.weights // linear.maps})"
+        biases = f"range(first * {s.share}, last * {s.share})" if s.shared else f"range({linear.maps})"
+        sums = {"db": biases, "dbeta": biases, "dshift": biases} if summed else {"db": biases}
+        cleared(t, {"dk": kernels if s.shared else f"range({linear.weights})", **sums})
         zero(t, "DB", 3 * linear.maps * s.lanes, s.lanes)
         with sample(t, s):
             t(f"x = shift(x0, n * {s.in_block})", f"y = shift(y0, n * {s.out_block})", f"dy = shift(dy0, n * {s.out_block})")
@@ -40,22 +43,11 @@ def backward_source(s: Loops) -> str:
                 _input(t, s)
         if s.lane_sums:
             with t.block(f"for i in range({linear.weights}):"):
-                t(f"put(dk, i, total(load(DK, i * {s.lanes})))")
-        with t.block(f"for i in range(first * {s.share}, last * {s.share}):" if s.shared else f"for i in range({linear.maps}):"):
-            t(f"put(db, i, total(load(DB, i * {s.lanes})))")
-            if summed:
-                t(f"put(dbeta, i, total(load(DB, ({linear.maps} + i) * {s.lanes})))")
-                t(f"put(dshift, i, total(load(DB, ({2 * linear.maps} + i) * {s.lanes})))")
+                t(f"put(dk, i, get(dk, i) + total(load(DK, i * {s.lanes})))")
+        with t.block(f"for i in {biases}:"):
+            for number, name in enumerate(sums):
+                t(f"put({name}, i, get({name}, i) + total(load(DB, ({number * linear.maps} + i) * {s.lanes})))")
     return str(t)
-
-
-def _cleared(t: Text, s: Loops) -> None:
-    """Sums of the kernels' gradients begin at 0, where they do not begin with the only block."""
-    if s.lane_sums:
-        zero(t, "DK", s.linear.weights * s.lanes, s.lanes)
-    elif s.chain.batch > 1:
-        with t.block(f"for i in range({s.linear.weights}):"):
-            t("put(dk, i, 0.0)")
 
 
 def _parameters(t: Text, s: Loops) -> None:
@@ -207,8 +199,7 @@ def _kernel_sums(t: Text, s: Loops, maps: int, high: int, wide: int) -> None:
     if s.lane_sums:
         t(*(f"store(zp, {place[j, r, q] * s.lanes}, a{j}_{r}_{q})" for j, r, q in every))
     else:
-        before = "get(dk, z + {0}) + " if s.chain.batch > 1 else ""
-        t(*(f"put(dk, z + {place[j, r, q]}, {before.format(place[j, r, q])}total(a{j}_{r}_{q}))" for j, r, q in every))
+        t(*(f"put(dk, z + {place[j, r, q]}, get(dk, z + {place[j, r, q]}) + total(a{j}_{r}_{q}))" for j, r, q in every))
 
 
 def _input(t: Text, s: Loops) -> None:

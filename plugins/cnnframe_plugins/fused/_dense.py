@@ -11,7 +11,7 @@ from typing import Final
 
 from ._expression import Source
 from ._geometry import Chain, Linear
-from ._loops import at, columns, zero
+from ._loops import cleared, columns, pointers, zero
 from ._text import Text, cut, turned
 
 PAIR: Final = 2
@@ -131,7 +131,7 @@ def dense_source(s: Products) -> str:
 
 
 def _head(t: Text, s: Products, names: tuple[str, ...]) -> None:
-    t(*(f"{name.removesuffix('_')} = pointer(table, {at(name.removesuffix('_'))})" for name in names))
+    pointers(t, {name: name for name in names})
     t(*(f"{name} = shift(scratch, {s.scratch[part]})" for name, part in (("X", "x"), ("D", "d"), ("G", "g"))))
 
 
@@ -176,11 +176,7 @@ def _lanes_backward(s: Products) -> str:
     t, linear, lanes = Text(), s.linear, s.lanes
     with t.block("\n\ndef backward(table, first, last):"):
         _head(t, s, ("x", "k", "y", "saved", "dy", "dx", "dk", "db", "scratch"))
-        t("nothing = total(splat(0.0))")
-        with t.block(f"for i in range({linear.weights}):"):
-            t("put(dk, i, nothing)")
-        with t.block(f"for i in range({linear.maps}):"):
-            t("put(db, i, nothing)")
+        cleared(t, {"dk": f"range({linear.weights})", "db": f"range({linear.maps})"})
         with t.block(f"for start in range(first, last, {s.turned}):"):
             t(f"end = min(last, start + {s.turned})")
             with t.block("for n in range(start, end):"):
@@ -287,11 +283,7 @@ def _rows_backward(s: Products) -> str:
     t, linear, lanes = Text(), s.linear, s.lanes
     with t.block("\n\ndef backward(table, first, last):"):
         _head(t, s, ("x", "k", "y", "saved", "dy", "dx", "dk", "db", "scratch"))
-        t("nothing = total(splat(0.0))")
-        with t.block(f"for i in range({linear.weights}):"):
-            t("put(dk, i, nothing)")
-        with t.block(f"for i in range({linear.maps}):"):
-            t("put(db, i, nothing)")
+        cleared(t, {"dk": f"range({linear.weights})", "db": f"range({linear.maps})"})
         with t.block("for n in range(first, last):"):
             _ordered(t, s)
             for start, number, size in columns(linear.maps, lanes):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._loops import Loops, at, columns, copy_in, maps_apart, sample, zero
+from ._loops import Loops, at, columns, copy_in, maps_apart, pointers, sample, zero
 from ._text import Text, cut
 
 
@@ -11,9 +11,8 @@ def forward_source(s: Loops) -> str:
     linear, pool = s.linear, s.chain.pool
     t = Text()
     with t.block("\n\ndef forward(table, first, last):"):
-        t(*(f"{name} = pointer(table, {at(place)})" for name, place in (("x0", "x"), ("k", "k"), ("b", "b"), ("y0", "y"), ("saved", "saved"))))
-        if pool and pool.kind == "sum":
-            t(f"beta = pointer(table, {at('beta')})", f"moved = pointer(table, {at('shift')})")
+        summed = {"beta": "beta", "above": "shift"} if pool and pool.kind == "sum" else {}
+        pointers(t, {"x0": "x", "k": "k", "b": "b", "y0": "y", "saved": "saved", **summed})
         if linear.links:
             t(f"links = number(table, {at('links')})")
         if s.passes:
@@ -157,7 +156,7 @@ def pool_row(t: Text, s: Loops) -> None:
             if pool.kind == "mean":
                 t(f"u = {divided('u', pool.area)}")
             if pool.kind == "sum":
-                t(f"u = fma({own(s, 'beta')}, u, {own(s, 'moved')})")
+                t(f"u = fma({own(s, 'beta')}, u, {own(s, 'above')})")
             if s.keeps_u:
                 t(f"store(kept, {s.parts['u']} + ((c * {pool.rows} + r) * {s.pooled_vectors} + v) * {s.lanes}, second_activation_kept(u))")
             if s.second is not None and not s.second.identity:

@@ -71,6 +71,7 @@ class FusedKernel(Kernel):
     rank = 50
     tiles = True
     compiles = True
+    replaces = True
     follows = True
     products = False
 
@@ -146,22 +147,18 @@ class FusedKernel(Kernel):
         lent = "x" in arrays.lent
         x = None if lent else arrays.given[0]["x"].reshape(-1)
         parameters = self._parameters(arrays.given)
-        moving = arrays.moves is not None
-        forward = self.compiled.bind_forward(x, parameters, y.reshape(-1), saved, scratch, moving=moving)
+        forward = self.compiled.bind_forward(x, parameters, y.reshape(-1), saved, scratch, moved=arrays.moved)
         if lent:
             arrays.lent["x"] = forward.take
-        if arrays.moves is not None:
-            arrays.moves.append(forward.move)
         if not self.chain.learns:
             return forward, None
         (dy,), dx = arrays.cotangents.values(), arrays.gradients[0].get("x")
         into = self._parameters(arrays.gradients)
         flat = None if dx is None else dx.reshape(-1)
-        backward = self.compiled.bind_backward(dy.reshape(-1), x, y.reshape(-1), parameters, saved, flat, into, scratch, moving=moving)
+        y = y.reshape(-1)
+        backward = self.compiled.bind_backward(dy.reshape(-1), x, y, parameters, saved, flat, into, scratch, moved=arrays.moved, adds=arrays.adds)
         if lent:
             arrays.lent["x"] = partial(_both, forward, backward)
-        if arrays.moves is not None:
-            arrays.moves.append(backward.move)
         return forward, backward
 
     def _parameters(self, held: Sequence[Mapping[str, Array]]) -> dict[str, Array]:

@@ -10,7 +10,7 @@ those of kernels over lanes, then by block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,13 +23,37 @@ from ._text import Text, Tiles, best_tile, cut
 TOGETHER: Final = 6
 """So many output maps of one picture have enough work in common to be computed apart from others."""
 
+APART: Final = 1 << 17
+"""So many weights and as many gradients of weights are too many for the second cache."""
+
 # Places in a kernel's table of addresses.
-PLACES: Final = ("x", "k", "b", "beta", "shift", "y", "saved", "scratch", "links", "dy", "dx", "dk", "db", "dbeta", "dshift")
+PARAMETERS: Final = ("k", "b", "beta", "shift")
+GRADIENTS: Final = ("dk", "db", "dbeta", "dshift")
+PLACES: Final = ("x", *PARAMETERS, "y", "saved", "scratch", "links", "dy", "dx", *GRADIENTS, "moved", "adds")
+"""Besides addresses of arrays there is one of two numbers, by how many bytes parameters and their gradients have moved, and whether these are added up."""
 
 
 def at(name: str) -> int:
     """The place of an address in the table."""
     return PLACES.index(name)
+
+
+def pointers(t: Text, names: Mapping[str, str]) -> None:
+    """Read where arrays lie, each by the name of its place in the table."""
+    t(f"moved = number(table, {at('moved')})")
+    for name, place in names.items():
+        found = f"pointer(table, {at(place)})"
+        moves = [number for number, places in enumerate((PARAMETERS, GRADIENTS)) if place in places]
+        t(f"{name} = behind({found}, number(moved, {moves[0]}))" if moves else f"{name} = {found}")
+
+
+def cleared(t: Text, ranges: Mapping[str, str]) -> None:
+    """Let gradients begin at 0, each in a range, unless they are added to what is there."""
+    t("nothing = total(splat(0.0))")
+    with t.block(f"if number(table, {at('adds')}) == 0:"):
+        for name, entries in ranges.items():
+            with t.block(f"for i in {entries}:"):
+                t(f"put({name}, i, nothing)")
 
 
 @dataclass(frozen=True)
@@ -256,6 +280,11 @@ class Loops:
         return last is not None and "y" in last.reads
 
     @property
+    def apart(self) -> bool:
+        """Whether gradients of inputs come when those of the weights are done, in "maps": of many weights no cache holds both."""
+        return self.mode == "maps" and self.dx and self.linear.weights >= APART
+
+    @property
     def near(self) -> bool:
         """Whether sensitivities are needed of some maps at a time, those of a tile."""
         return not self.dx and self.mode != "maps"
@@ -341,12 +370,14 @@ class Loops:
             "d": (self.kernel_tile[0] if self.near else self.slices) * self.d_map,
             "dk": self.linear.weights * {"lanes": self.lanes, "rows": 0, "maps": 1}[self.mode],
             "db": 3 * self.slices * self.lanes,
-            "k": self.linear.weights if self.mode == "maps" else 0,
+            "k": self.linear.weights if self.mode == "maps" and not self.apart else 0,
             "y": self.slices * self.y_row if self.passes else 0,
         }
         found, total = {}, 0
         for name, size in sizes.items():
             found[name], total = total, total + -(-size // 16) * 16
+        if self.apart:
+            found["k"] = found["dk"]
         # What is read past the end of a row of the last map is not used, but must be there.
         return {**found, "end": total + 4 * self.lanes}
 

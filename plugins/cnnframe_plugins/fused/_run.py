@@ -17,10 +17,6 @@ def series(table, first, last):
         call_at(number(table, 4 * i), number(table, 4 * i + 1), number(table, 4 * i + 2), number(table, 4 * i + 3))
 """
 _OF: Final = ("float64", 4)
-_PARAMETERS: Final = slice(PLACES.index("k"), PLACES.index("shift") + 1)
-_GRADIENTS: Final = slice(PLACES.index("dk"), PLACES.index("dshift") + 1)
-MOVING: Final = frozenset((*PLACES[_PARAMETERS], *PLACES[_GRADIENTS]))
-"""Those of parameters and their gradients."""
 
 
 class Run:
@@ -56,12 +52,6 @@ class Run:
         table, *_ = self.held
         table[..., PLACES.index("x")] = address(x)
         self._taken = x
-
-    def move(self, parameters: int, gradients: int) -> None:
-        """Read parameters, and write their gradients, so many bytes behind where they were; of a stage's run, likewise."""
-        table, *_ = self.held
-        table[..., _PARAMETERS] += parameters
-        table[..., _GRADIENTS] += gradients
 
     def shares(self, count: int) -> list[Run]:
         """Runs of some blocks each that may go on at the same time, as many as are asked for and there is room for."""

@@ -149,6 +149,9 @@ def _pointers(kit: _Kit) -> dict[str, Any]:
     def pointer(b: Any, v: Any, _s: Any, _c: Any) -> Any:
         return b.inttoptr(number(b, v, _s, _c), kit.element.as_pointer())
 
+    def behind(b: Any, v: Any, _s: Any, _c: Any) -> Any:
+        return b.inttoptr(b.add(b.ptrtoint(v[0], ir.IntType(64)), v[1]), kit.element.as_pointer())
+
     def splat(b: Any, v: Any, s: Any, c: Any) -> Any:
         return kit.fill(b, c.cast(b, v[0], s.args[0], kit.scalar))
 
@@ -156,6 +159,8 @@ def _pointers(kit: _Kit) -> dict[str, Any]:
         # The k-th address of a table, as a pointer to entries; a number of a table.
         "pointer": _intrinsic(2, lambda *_: types.CPointer(kit.scalar)(types.int64, at), pointer),
         "number": _intrinsic(2, lambda *_: types.int64(types.int64, at), number),
+        # A pointer so many bytes behind another.
+        "behind": _intrinsic(2, lambda p, _i: p(p, at), behind),
         # Call a kernel at an address with its table and range.
         "call_at": _intrinsic(4, lambda *_: types.none(types.int64, types.int64, types.int64, types.int64), call_at),
         # p + i; p[i]; p[i] = s.

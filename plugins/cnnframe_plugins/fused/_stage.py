@@ -20,8 +20,8 @@ from ._forward import forward_source
 from ._functions import source as functions_source
 from ._geometry import DTYPES, Chain, Declined, read
 from ._layout import PLAIN, Layout
-from ._loops import PLACES, Loops, at
-from ._run import MOVING, Run, address, series, series_ready
+from ._loops import GRADIENTS, PARAMETERS, PLACES, Loops, at
+from ._run import Run, address, series, series_ready
 from ._wide import why_not_wide, wide_source
 
 FEW: Final = 8
@@ -30,6 +30,8 @@ MANY: Final = 32
 """From this many output maps on, vectors go across the maps."""
 SHARES: Final = 4
 """Threads that a single picture is shared by, at most: each needs room of its own."""
+LEAST: Final = 4
+"""Lanes that a vector has at least."""
 LARGEST: Final = 1 << 16
 """More weights than that are no stage's, since each has a vector of sums."""
 
@@ -103,8 +105,11 @@ def _loops(stage: Stage, source: Callable[[Activation, str], Source | None] = ac
         raise Declined(f"{chain.linear.weights} weights; at most {LARGEST}" + (f"; {reason}" if reason else ""))
     if stage.border:
         raise Declined("only maps that lie side by side have a border")
-    rows = stage.mode == "rows" or (not stage.mode and chain.batch < FEW)
-    return replace(loops, mode="rows" if rows and _by_rows(chain) else "lanes")
+    if (stage.mode == "rows" or (not stage.mode and chain.batch < FEW)) and _by_rows(chain):
+        # Half a vector takes half the room.
+        half = loops.lanes // 2
+        return replace(loops, mode="rows", lanes=half if half >= max(LEAST, chain.linear.columns) else loops.lanes)
+    return replace(loops, mode="lanes")
 
 
 def _by_rows(chain: Chain) -> bool:
@@ -154,26 +159,40 @@ class Compiled:
         """Write dx, if it is wanted, and the gradients of the parameters."""
         self.bind_backward(dy, x, y, params, saved, dx, dparams, scratch)()
 
-    def bind_forward(self, x: Any, params: Mapping[str, Any], y: Any, saved: Any, scratch: Any, *, moving: bool = False) -> Run:
+    def bind_forward(self, x: Any, params: Mapping[str, Any], y: Any, saved: Any, scratch: Any, *, moved: Any = None) -> Run:
         """Settle the buffers; the result runs `forward` on them as often as it is called. Without x, it has to `take` one first.
 
-        Where parameters are `moving`, it has to `move` before these are gone, and does not keep them.
+        Parameters are read so many bytes behind where they are as the first of the two numbers `moved` says by then, and are not kept.
         """
         given = {"x": x, "y": y, "saved": saved, "scratch": scratch, **self._named(params, "")}
-        return self._bound("forward", given, moving=moving)
+        return self._bound("forward", given, moved)
 
     def bind_backward(
-        self, dy: Any, x: Any, y: Any, params: Mapping[str, Any], saved: Any, dx: Any | None, dparams: Mapping[str, Any], scratch: Any, *, moving: bool = False
+        self,
+        dy: Any,
+        x: Any,
+        y: Any,
+        params: Mapping[str, Any],
+        saved: Any,
+        dx: Any | None,
+        dparams: Mapping[str, Any],
+        scratch: Any,
+        *,
+        moved: Any = None,
+        adds: bool = False,
     ) -> Run:
-        """Settle the buffers; the result runs `backward` on them as often as it is called. Parameters and their gradients may be `moving`, likewise."""
+        """Settle the buffers; the result runs `backward` on them as often as it is called.
+
+        Parameters, and, by the second number, their gradients may have `moved`, likewise; it `adds` to these, or writes over them.
+        """
         given = {"x": x, "y": y, "saved": saved, "dy": dy, "scratch": scratch, **self._named(params, ""), **self._named(dparams, "d")}
         if self.stage.dx:
             if dx is None:
                 raise ValueError("a stage whose dx is wanted has to be given an array for it")
             given["dx"] = dx
-        return self._bound("backward", given, moving=moving)
+        return self._bound("backward", given, moved, adds=adds)
 
-    def _bound(self, name: str, given: Mapping[str, Any], *, moving: bool) -> Run:
+    def _bound(self, name: str, given: Mapping[str, Any], moved: Any, *, adds: bool = False) -> Run:
         given = {place: array for place, array in given.items() if array is not None}
         self._check(given)
         table = np.zeros((self.shares, len(PLACES)), np.int64)
@@ -183,8 +202,10 @@ class Compiled:
         table[:, at("links")] = address(self._links)
         each = self.scratch // self.shares * given["scratch"].itemsize
         table[:, at("scratch")] += each * np.arange(self.shares)
-        held = [array for place, array in given.items() if not (moving and place in MOVING)]
-        return Run(((self.kernels[name], address(table), self.loops.blocks),), (table, *held, self._links))
+        held = [array for place, array in given.items() if moved is None or place not in (*PARAMETERS, *GRADIENTS)]
+        where = np.zeros(2, np.int64) if moved is None else moved
+        table[:, at("moved")], table[:, at("adds")] = address(where), adds
+        return Run(((self.kernels[name], address(table), self.loops.blocks),), (table, *held, where, self._links))
 
     def _named(self, params: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         return {f"{prefix}{place}": params[name] for place, name in zip(("k", "b", "beta", "shift"), self.loops.chain.names, strict=True) if name}

@@ -11,7 +11,7 @@ from typing import Final
 
 from ._backward import sensitivities
 from ._forward import pool_row
-from ._loops import Loops, Taps, at, zero
+from ._loops import Loops, Taps, at, pointers, zero
 from ._text import Text, cut
 
 NEAR: Final = 4096
@@ -53,12 +53,6 @@ def _columns(s: Loops, total: int, vectors: int) -> int:
 def _at_once(rounds: int) -> int:
     """Rounds of a loop that are written out side by side: stepping and testing for the end take the place of products."""
     return max(number for number in range(1, AT_ONCE + 1) if rounds % number == 0)
-
-
-def _pointers(t: Text, s: Loops, names: dict[str, str]) -> None:
-    t(*(f"{name} = pointer(table, {at(place)})" for name, place in names.items()))
-    if s.chain.pool is not None and s.chain.pool.kind == "sum":
-        t(f"beta = pointer(table, {at('beta')})", f"moved = pointer(table, {at('shift')})")
 
 
 def _packed(t: Text, s: Loops, *, back: bool) -> None:
@@ -117,7 +111,8 @@ def _forward(s: Loops) -> str:
     t, linear, pool = Text(), s.linear, s.chain.pool
     wide = _wide(s.slices)
     with t.block("\n\ndef forward(table, first, last):"):
-        _pointers(t, s, {"x0": "x", "k": "k", "b": "b", "y0": "y", "saved": "saved", "scratch": "scratch"})
+        summed = {"beta": "beta", "above": "shift"} if pool is not None and pool.kind == "sum" else {}
+        pointers(t, {"x0": "x", "k": "k", "b": "b", "y0": "y", "saved": "saved", "scratch": "scratch", **summed})
         t(f"K = shift(scratch, {s.scratch['k']})")
         _packed(t, s, back=False)
         with t.block("for n in range(first, last):"):
@@ -161,27 +156,41 @@ def _backward(s: Loops) -> str:
     summed = pool is not None and pool.kind == "sum"
     with t.block("\n\ndef backward(table, first, last):"):
         names = {"x0": "x", "k": "k", "y0": "y", "saved": "saved", "dy0": "dy", "dx0": "dx", "dk": "dk", "db": "db", "scratch": "scratch"}
-        _pointers(t, s, names | ({"dbeta": "dbeta", "dshift": "dshift"} if summed else {}))
+        pointers(t, names | ({"beta": "beta", "dbeta": "dbeta", "dshift": "dshift"} if summed else {}))
         t(*(f"{name} = shift(scratch, {s.scratch[part]})" for name, part in (("D", "d"), ("DK", "dk"), ("DB", "db"), ("K", "k"))))
         if s.dx:
-            _packed(t, s, back=True)
             zero(t, "D", s.slices * s.d_map, lanes)
+        if s.dx and not s.apart:
+            _packed(t, s, back=True)
         zero(t, "DK", linear.weights, lanes)
         zero(t, "DB", 3 * linear.maps, lanes)
-        with t.block("for n in range(first, last):"):
-            t(f"x = shift(x0, n * {s.in_block})", f"y = shift(y0, n * {s.out_block})", f"dy = shift(dy0, n * {s.out_block})")
-            t(f"kept = shift(saved, n * {s.parts['end']})")
-            with t.block(f"for c in range({s.slices}):"):
-                sensitivities(t, s)
-            _kernels(t, s)
-            if s.dx:
-                t(f"dx = shift(dx0, n * {s.in_block})")
-                _inputs(t, s)
-        _unpacked(t, s)
-        with t.block(f"for c in range({s.slices}):"):
-            for number, name in enumerate(("db", "dbeta", "dshift") if summed else ("db",)):
-                t(f"store({name}, c * {lanes}, load(DB, ({number * s.slices} + c) * {lanes}))")
+        _samples(t, s, weights=True, inputs=s.dx and not s.apart)
+        for head, adds in ((f"if number(table, {at('adds')}) > 0:", True), ("else:", False)):
+            with t.block(head):
+                _unpacked(t, s, adds=adds)
+                with t.block(f"for c in range({s.slices}):"):
+                    for number, name in enumerate(("db", "dbeta", "dshift") if summed else ("db",)):
+                        made = f"load(DB, ({number * s.slices} + c) * {lanes})"
+                        t(f"store({name}, c * {lanes}, {f'add(load({name}, c * {lanes}), {made})' if adds else made})")
+        if s.apart:
+            # The gradient of the weights has left its place to the weights; sensitivities take less time than products.
+            _packed(t, s, back=True)
+            _samples(t, s, weights=False, inputs=True)
     return str(t)
+
+
+def _samples(t: Text, s: Loops, *, weights: bool, inputs: bool) -> None:
+    """Sensitivities of every sample, and what is wanted from there."""
+    with t.block("for n in range(first, last):"):
+        t(f"x = shift(x0, n * {s.in_block})", f"y = shift(y0, n * {s.out_block})", f"dy = shift(dy0, n * {s.out_block})")
+        t(f"kept = shift(saved, n * {s.parts['end']})")
+        with t.block(f"for c in range({s.slices}):"):
+            sensitivities(t, s)
+        if weights:
+            _kernels(t, s)
+        if inputs:
+            t(f"dx = shift(dx0, n * {s.in_block})")
+            _inputs(t, s)
 
 
 def _kernels(t: Text, s: Loops) -> None:
@@ -213,8 +222,8 @@ def _kernels(t: Text, s: Loops) -> None:
                     t(*(f"store(zp, {(i * wide + c) * lanes}, a{i}_{c})" for i, c in every))
 
 
-def _unpacked(t: Text, s: Loops) -> None:
-    """Copy the gradient of the weights into the order of the weights."""
+def _unpacked(t: Text, s: Loops, *, adds: bool) -> None:
+    """Bring the gradient of the weights into the order of the weights, or add it there."""
     linear = s.linear
     kh, kw = linear.size
     wide = _wide(s.slices) * s.lanes
@@ -222,7 +231,7 @@ def _unpacked(t: Text, s: Loops) -> None:
     with t.repeat("m", linear.maps // wide, 0, wide), t.repeat("o", linear.maps_in // s.inner, 0, s.inner), t.repeat("r", kh), t.repeat("q", kw):
         t(f"tap = ({kh - 1} - r) * {kw} + {kw - 1} - q" if linear.flipped else f"tap = r * {kw} + q")
         with t.repeat("i", s.inner), t.repeat("j", wide):
-            t(f"put(dk, ((m + j) * {linear.maps_in} + o + i) * {kh * kw} + tap, get(DK, z))", "z += 1")
+            t(f"p = ((m + j) * {linear.maps_in} + o + i) * {kh * kw} + tap", f"put(dk, p, {'get(dk, p) + ' if adds else ''}get(DK, z))", "z += 1")
 
 
 def _inputs(t: Text, s: Loops) -> None:
