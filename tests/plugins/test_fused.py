@@ -82,6 +82,7 @@ PICTURE = {
 }
 # Twice a vector's lanes, so that vectors go in pairs; a few input maps lie side by side as they are.
 PAIR = 2 * width("float64")
+ODD = 3 * PAIR - 1
 WIDE = {
     "padded, relu, max": Case((Conv(PAIR, 3, padding=1), ReLU(), MaxPool(2, 2)), (3, PAIR // 2, 6, 5), dtype="float64", mode="maps", border=1),
     "few maps in, correlation": Case((Conv(PAIR, (3, 2), orientation="correlation"), ReLU()), (2, 3, 5, 9), dtype="float64", dx=False, mode="maps", border=2),
@@ -92,6 +93,15 @@ WIDE = {
     "stride and dilation in step": Case((Conv(PAIR, 3, stride=2, dilation=(2, 4), padding=3), ReLU()), (1, PAIR, 9, 12), dtype="float64", mode="maps"),
     "dilation": Case((Conv(PAIR, 3, padding=2, dilation=(2, 1), orientation="correlation"),), (2, PAIR // 2, 6, 7), dtype="float64", mode="maps", border=1),
     "more padding than kernel": Case((Conv(PAIR, 1, padding=2, stride=(1, 2)), ReLU()), (2, PAIR // 2, 3, 4), dtype="float64", mode="maps"),
+    "vectors that are not full": Case((Conv(ODD, 3, padding=1), ReLU(), MaxPool(2, 2)), (2, ODD, 5, 4), dtype="float64", mode="maps", border=1),
+    "vectors that are not full, stride": Case((Conv(ODD, (2, 3), stride=2), Identity()), (2, ODD, 4, 5), dtype="float64", mode="maps"),
+    "vectors that are not full, softplus subsample": Case(
+        (Conv(ODD, 2), Softplus(), Subsample(2), TANH), (2, ODD, 5, 5), exact=False, dtype="float64", mode="maps"
+    ),
+    "only the last vector out is not full": Case((Conv(ODD, 2), Softplus()), (1, 3, 4, 4), exact=False, dx=False, dtype="float64", mode="maps"),
+    "only the last vector in is not full": Case((Conv(3 * PAIR, 2),), (3, ODD, 3, 4), dtype="float64", mode="maps"),
+    "many weights": Case((Conv(128, 3, padding=1), ReLU()), (3, 128, 4, 3), mode="maps"),
+    "many weights, not full, subsample": Case((Conv(130, 3, stride=2), TANH, Subsample(2), TANH), (2, 126, 5, 5), exact=False, mode="maps"),
     "few maps in, stride and dilation": Case((Conv(PAIR, 3, stride=2, dilation=2),), (2, 3, 9, 11), dtype="float64", dx=False, mode="maps"),
 }
 
@@ -235,15 +245,25 @@ def test_vectors_across_maps_compute_what_the_chain_computes(name):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("border", [0, 1, 3])
 @pytest.mark.parametrize(
-    ("lanes", "shape"), [(4, (3, 8, 1, 1)), (4, (2, 4, 3, 2)), (8, (1, 16, 7, 7)), (8, (2, 8, 2, 16)), (4, (1, 12, 5, 9)), (3, (2, 3, 4, 4))]
+    ("lanes", "shape"),
+    [
+        (4, (3, 8, 1, 1)),
+        (4, (2, 4, 3, 2)),
+        (8, (1, 16, 7, 7)),
+        (8, (2, 8, 2, 16)),
+        (4, (1, 12, 5, 9)),
+        (3, (2, 3, 4, 4)),
+        (8, (3, 13, 3, 3)),
+        (4, (2, 5, 1, 9)),
+    ],
 )
 def test_maps_pack_and_unpack(lanes, shape, border, dtype):
     layout, array = Layout("maps", lanes, border), np.random.default_rng(0).normal(size=shape).astype(dtype)
     n, maps, height, width = shape
     flat, back = np.full(layout.size(shape) + 3, np.nan, dtype), np.full(shape, np.nan, dtype)
     layout.pack(array, flat[:-3])
-    wanted = np.pad(array, [(0, 0), (0, 0), (border, border), (border, border)])
-    wanted = wanted.reshape(n, maps // lanes, lanes, height + 2 * border, width + 2 * border).transpose(0, 1, 3, 4, 2)
+    wanted = np.pad(array, [(0, 0), (0, -maps % lanes), (border, border), (border, border)])
+    wanted = wanted.reshape(n, -1, lanes, height + 2 * border, width + 2 * border).transpose(0, 1, 3, 4, 2)
     np.testing.assert_array_equal(flat[:-3], wanted.reshape(-1))
     layout.unpack(flat[:-3], back)
     np.testing.assert_array_equal(back, array)
@@ -277,6 +297,38 @@ def test_a_border_is_written_and_none_is_read():
     assert not np.isnan(whole).any()
     whole[:, :, 1:-1, 1:-1] = 0
     assert not whole.any()
+
+
+@dataclass(frozen=True)
+class Reciprocal(Activation):
+    """1 / x, which is no number where there is nothing."""
+
+    name = "reciprocal"
+
+    def f(self, x):
+        return 1 / x
+
+    def df(self, x, y):
+        return -1 / (x * x)
+
+    def expr(self, x):
+        return 1 / x
+
+
+@pytest.mark.parametrize("layers", [(Reciprocal(),), (Reciprocal(), MeanPool(2, 2)), (Reciprocal(), MaxPool(2, 2), Reciprocal())])
+def test_there_are_zeros_behind_the_last_map_whatever_the_activation_makes_of_them(layers):
+    case = Case((Conv(ODD, 3, padding=1), *layers), (2, ODD, 4, 4), exact=False, dtype="float64", mode="maps", border=1)
+    x, params, dy = drawn(case)
+    params["0.b"] += 100
+    compare(case, fused(case, x, params, dy), chained(case.ops, x, params, dy))
+    kernel = compile_stage(case.stage())
+    flat, y = np.empty(kernel.input_layout.size(x.shape)), np.full(kernel.output_layout.size(kernel.output), np.nan)
+    kernel.input_layout.pack(x, flat)
+    kernel.forward(flat, params, y, np.empty(kernel.saved), np.empty(kernel.scratch))
+    _, maps, rows, columns = kernel.output
+    lanes = kernel.output_layout.lanes
+    last = y.reshape(2, -1, rows + 2, columns + 2, lanes)[:, -1]
+    assert maps % lanes and not last[..., maps % lanes :].any() and last[:, 1:-1, 1:-1, : maps % lanes].all()
 
 
 @dataclass(frozen=True)
@@ -338,7 +390,7 @@ def test_what_is_not_supported_is_declined_with_a_reason():
     assert "begins with" in why_not((MaxPool(2, 2),), (8, 1, 4, 4), "float32")
     assert "place" in why_not((Conv(2, 2), Conv(2, 2)), (8, 1, 4, 4), "float32")
     assert why_not((Conv(2, 2),), (8, 1, 4, 4), "float32") is None
-    with pytest.raises(Declined, match="no whole number of vectors"):
+    with pytest.raises(Declined, match=r"8 input maps and 33 output maps would leave too much of vectors of [0-9]+ empty"):
         compile_stage(Stage((Conv(33, 3),), (8, 8, 5, 5), mode="maps"))
     with pytest.raises(Declined, match="begins with"):
         compile_stage(Stage((MaxPool(2, 2),), (8, 1, 4, 4)))

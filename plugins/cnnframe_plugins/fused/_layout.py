@@ -21,7 +21,7 @@ class Layout:
 
     Attributes:
         kind: "plain", (n, maps, *map) as NumPy has it; "lanes", (blocks, maps, *map, lanes), the samples of a block
-            side by side; "maps", (n, maps / lanes, rows, columns, lanes), some maps side by side.
+            side by side; "maps", (n, vectors, rows, columns, lanes), some maps side by side, with zeros behind the last.
         lanes: how many lie side by side.
         border: rows and columns of zeros around each map, in "maps".
     """
@@ -38,7 +38,10 @@ class Layout:
         if self.kind == "lanes":
             return -(-shape[0] // self.lanes) * self.lanes * entries
         n, maps, height, width = shape
-        return n * maps * (height + 2 * self.border) * (width + 2 * self.border)
+        return n * self._vectors(maps) * self.lanes * (height + 2 * self.border) * (width + 2 * self.border)
+
+    def _vectors(self, maps: int) -> int:
+        return -(-maps // self.lanes)
 
     def pack(self, array: Any, flat: Any, *, gradient: bool = False) -> None:
         """Copy an array into this layout.
@@ -70,7 +73,7 @@ class Layout:
         if self.kind == "lanes":
             numbers, blocks = (batch, array.size // max(batch, 1), int(gradient)), -(-batch // self.lanes)
         else:
-            numbers, blocks = (array.shape[2], array.shape[3], self.border), batch * array.shape[1] // self.lanes
+            numbers, blocks = (array.shape[2], array.shape[3], self.border, array.shape[1]), batch * self._vectors(array.shape[1])
         table = np.array([address(array), address(flat), *numbers], np.int64)
         return Run(((_kernels(self.kind, array.dtype.name, self.lanes)[name], address(table), blocks),), (table, array, flat))
 
@@ -78,7 +81,7 @@ class Layout:
         """Return what copies maps of that shape to where they lie between other borders, of zeros."""
         source, target, b = self._inner(flat, shape), other._inner(to, shape), other.border
         n, maps, height, width = shape
-        whole = to[: other.size(shape)].reshape(n, maps // other.lanes, height + 2 * b, width + 2 * b, other.lanes)
+        whole = to[: other.size(shape)].reshape(n, other._vectors(maps), height + 2 * b, width + 2 * b, other.lanes)
         edges = [whole[:, :, :b], whole[:, :, b + height :], whole[:, :, :, :b], whole[:, :, :, b + width :]] if b else []
 
         def move() -> None:
@@ -109,7 +112,7 @@ class Layout:
     def _inner(self, flat: Any, shape: tuple[int, ...]) -> Any:
         n, maps, height, width = shape
         b = self.border
-        whole = flat[: self.size(shape)].reshape(n, maps // self.lanes, height + 2 * b, width + 2 * b, self.lanes)
+        whole = flat[: self.size(shape)].reshape(n, self._vectors(maps), height + 2 * b, width + 2 * b, self.lanes)
         return whole[:, :, b : b + height, b : b + width]
 
 
@@ -161,10 +164,11 @@ def _maps_body(lanes: int) -> str:
     for name in ("pack", "unpack"):
         packs = name == "pack"
         with t.block(f"def {name}(table, first, last):"):
-            t("array, flat = pointer(table, 0), pointer(table, 1)", "height, width, border = number(table, 2), number(table, 3), number(table, 4)")
-            t("row, entries = width + 2 * border, height * width", f"whole, zero = entries - entries % {lanes}, splat(0.0)")
+            t("array, flat = pointer(table, 0), pointer(table, 1)", "height, width, border, maps = " + ", ".join(f"number(table, {i})" for i in range(2, 6)))
+            t("row, entries, zero = width + 2 * border, height * width, splat(0.0)", f"vectors = (maps + {lanes - 1}) // {lanes}")
             with t.block("for n in range(first, last):"):
-                t(f"a, p, q = shift(array, n * entries * {lanes}), n * (height + 2 * border) * row * {lanes}, 0")
+                t(f"c = n % vectors * {lanes}", "a = shift(array, (n // vectors * maps + c) * entries)", f"many = min({lanes}, maps - c)")
+                t(f"p, q, whole = n * (height + 2 * border) * row * {lanes}, 0, entries - entries % {lanes} if many == {lanes} else 0")
                 _zeros(t, "border * row + border", lanes, packs=packs)
                 with t.block(f"for e in range(0, whole, {lanes}):"):
                     if packs:
@@ -178,7 +182,13 @@ def _maps_body(lanes: int) -> str:
                             _next(t, lanes, packs=packs)
                         t(*(f"store(a, {i} * entries + e, {made})" for i, made in enumerate(turned(t, [f"v{i}" for i in range(lanes)]))))
                 with t.block("for e in range(whole, entries):"):
-                    t("store(flat, p, load_step(a, e, entries))" if packs else "store_step(a, e, load(flat, p), entries)")
+                    with t.block(f"if many == {lanes}:"):
+                        t("store(flat, p, load_step(a, e, entries))" if packs else "store_step(a, e, load(flat, p), entries)")
+                    with t.block("else:"):
+                        if packs:
+                            t("store(flat, p, zero)")
+                        with t.block("for i in range(many):"):
+                            t("put(flat, p + i, get(a, i * entries + e))" if packs else "put(a, i * entries + e, get(flat, p + i))")
                     _next(t, lanes, packs=packs)
                 if packs:
                     # The last row has written some of those below.

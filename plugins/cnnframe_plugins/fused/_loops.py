@@ -111,13 +111,28 @@ class Loops:
 
     @property
     def inner(self) -> int:
-        """Input maps side by side, in "maps": a vector of them, or all of a few."""
-        return min(self.lanes, self.linear.maps_in)
+        """Input maps side by side, in "maps": a vector of them, or all of a few whose gradient nobody wants."""
+        return self.lanes if self.dx else min(self.lanes, self.linear.maps_in)
+
+    @property
+    def vectors_in(self) -> int:
+        """How many times as many input maps there are, in "maps"; behind the last ones there may be zeros."""
+        return -(-self.linear.maps_in // self.inner)
 
     @property
     def slices(self) -> int:
-        """Maps, or vectors of them."""
-        return self.linear.maps // self.lanes if self.mode == "maps" else self.linear.maps
+        """Maps, or vectors of them; behind the last map of a vector there may be zeros."""
+        return -(-self.linear.maps // self.lanes) if self.mode == "maps" else self.linear.maps
+
+    @property
+    def full(self) -> bool:
+        """Whether all vectors of maps are full, in "maps"."""
+        return self.held_weights == self.linear.weights
+
+    @property
+    def held_weights(self) -> int:
+        """Numbers that the weights take where they are brought into the order in which they are read, in "maps"."""
+        return self.slices * self.lanes * self.vectors_in * self.inner * self.linear.size[0] * self.linear.size[1]
 
     @property
     def vectors(self) -> int:
@@ -249,8 +264,8 @@ class Loops:
     def out_block(self) -> int:
         """Numbers of a block of the output."""
         if self.mode == "maps":
-            _, maps, rows, wide = self.chain.shape
-            return maps * (rows + 2 * self.border) * (wide + 2 * self.border)
+            _, _, rows, wide = self.chain.shape
+            return self.slices * self.lanes * (rows + 2 * self.border) * (wide + 2 * self.border)
         total = self.step
         for size in self.chain.shape[1:]:
             total *= size
@@ -260,7 +275,7 @@ class Loops:
     def in_block(self) -> int:
         """Numbers of a block of the input."""
         if self.mode == "maps":
-            return self.linear.maps_in * self.linear.padded[0] * self.linear.padded[1]
+            return self.vectors_in * self.inner * self.linear.padded[0] * self.linear.padded[1]
         return self.linear.maps_in * self.linear.height * self.linear.width * self.step
 
     @property
@@ -368,9 +383,10 @@ class Loops:
         sizes = {
             "x": self.linear.maps_in * self.x_map if self.copies else 0,
             "d": (self.kernel_tile[0] if self.near else self.slices) * self.d_map,
-            "dk": self.linear.weights * {"lanes": self.lanes, "rows": 0, "maps": 1}[self.mode],
+            "dk": {"lanes": self.linear.weights * self.lanes, "rows": 0, "maps": self.held_weights}[self.mode],
             "db": 3 * self.slices * self.lanes,
-            "k": self.linear.weights if self.mode == "maps" and not self.apart else 0,
+            "k": self.held_weights if self.mode == "maps" and not self.apart else 0,
+            "b": 3 * self.slices * self.lanes if self.mode == "maps" and self.linear.maps % self.lanes else 0,
             "y": self.slices * self.y_row if self.passes else 0,
         }
         found, total = {}, 0

@@ -97,9 +97,9 @@ def _loops(stage: Stage, source: Callable[[Activation, str], Source | None] = ac
     if stage.mode == "maps" and reason:
         raise Declined(reason)
     small = chain.linear.weights <= LARGEST and not stage.border
-    # Few pictures of few maps are read as they lie, and then what is made of them need not be turned, either.
-    pictures = small and chain.batch < FEW and chain.linear.maps_in < loops.lanes and _by_rows(chain)
-    if stage.mode == "maps" or (not stage.mode and reason is None and chain.linear.maps >= MANY and not pictures):
+    # Few pictures of few maps are read as they lie, and then what is made of them need not be turned, either; samples fill vectors that maps do not.
+    better = small and (not loops.full or (chain.batch < FEW and chain.linear.maps_in < loops.lanes and _by_rows(chain)))
+    if stage.mode == "maps" or (not stage.mode and reason is None and chain.linear.maps >= MANY and not better):
         return loops
     if chain.linear.weights > LARGEST:
         raise Declined(f"{chain.linear.weights} weights; at most {LARGEST}" + (f"; {reason}" if reason else ""))

@@ -16,6 +16,8 @@ from ._text import Text, cut
 
 NEAR: Final = 4096
 """Sensitivities that stay in the first cache while the gradients of some kernels are summed."""
+MORE: Final = 4 / 3
+"""How many times as many products may be computed, since vectors are not full."""
 AT_ONCE: Final = 4
 """At most so many rounds of an innermost loop are written side by side."""
 
@@ -27,10 +29,8 @@ def why_not_wide(s: Loops) -> str | None:
         return "links and groups are not for vectors across maps"
     if linear.padding[0] != linear.padding[1]:
         return f"padding {linear.padding} is not for vectors across maps"
-    if linear.maps % lanes:
-        return f"{linear.maps} output maps are no whole number of vectors of {lanes}"
-    if linear.maps_in % lanes and (s.dx or linear.maps_in > lanes):
-        return f"{linear.maps_in} input maps are no whole number of vectors of {lanes}"
+    if s.held_weights > MORE * linear.weights:
+        return f"{linear.maps_in} input maps and {linear.maps} output maps would leave too much of vectors of {lanes} empty"
     return None
 
 
@@ -59,16 +59,36 @@ def _packed(t: Text, s: Loops, *, back: bool) -> None:
     """Copy the weights to K: by output vectors, input maps and taps, flipped as they are read."""
     linear = s.linear
     kh, kw = linear.size
-    maps, inner = (linear.maps_in, s.lanes) if back else (linear.maps, s.inner)
-    wide = _wide(maps // s.lanes) * s.lanes
-    others = linear.maps if back else linear.maps_in
-    t("z = 0")
-    with t.repeat("m", maps // wide, 0, wide), t.repeat("o", others // inner, 0, inner), t.repeat("r", kh), t.repeat("q", kw):
+    vectors, blocks, inner = (s.vectors_in, s.slices, s.lanes) if back else (s.slices, s.vectors_in, s.inner)
+    maps, others = (linear.maps_in, linear.maps) if back else (linear.maps, linear.maps_in)
+    wide = _wide(vectors) * s.lanes
+    t("z, nothing = 0, total(splat(0.0))")
+    with t.repeat("m", vectors * s.lanes // wide, 0, wide), t.repeat("o", blocks, 0, inner), t.repeat("r", kh), t.repeat("q", kw):
         flip = linear.flipped != back
         t(f"tap = {f'({kh - 1} - r)' if flip else 'r'} * {kw} + {f'{kw - 1} - q' if flip else 'q'}")
         with t.repeat("i", inner), t.repeat("j", wide):
             place = f"((o + i) * {linear.maps_in} + m + j) * {kh * kw} + tap" if back else f"((m + j) * {linear.maps_in} + o + i) * {kh * kw} + tap"
-            t(f"put(K, z, get(k, {place}))", "z += 1")
+            value = f"get(k, {place})"
+            full = maps == vectors * s.lanes and others == blocks * inner
+            t(f"put(K, z, {value if full else f'{value} if m + j < {maps} and o + i < {others} else nothing'})", "z += 1")
+
+
+def _filled(t: Text, s: Loops, names: tuple[str, ...]) -> None:
+    """Copy parameters of maps to where there are zeros behind the last one, if its vector is not full."""
+    if s.linear.maps % s.lanes:
+        for number, name in enumerate(names):
+            t(f"B{number} = shift(scratch, {s.scratch['b'] + number * s.slices * s.lanes})")
+            zero(t, f"B{number}", s.slices * s.lanes, s.lanes)
+            with t.block(f"for i in range({s.linear.maps}):"):
+                t(f"put(B{number}, i, get({name}, i))")
+            t(f"{name} = B{number}")
+
+
+def _emptied(t: Text, s: Loops, name: str, start: int, size: tuple[int, int], row: int) -> None:
+    """Let there be zeros behind the last map, if its vector is not full: what was computed there might be no number."""
+    if rest := s.linear.maps % s.lanes:
+        with t.block(f"for r in range({size[0]}):"), t.block(f"for v in range({size[1]}):"):
+            t(f"p = {start} + r * {row} + v * {s.lanes}", f"store({name}, p, load_part({name}, p, {rest}))")
 
 
 def _bordered(t: Text, s: Loops) -> None:
@@ -115,6 +135,7 @@ def _forward(s: Loops) -> str:
         pointers(t, {"x0": "x", "k": "k", "b": "b", "y0": "y", "saved": "saved", "scratch": "scratch", **summed})
         t(f"K = shift(scratch, {s.scratch['k']})")
         _packed(t, s, back=False)
+        _filled(t, s, ("b", *summed))
         with t.block("for n in range(first, last):"):
             t(f"x = shift(x0, n * {s.in_block})", f"y = shift(y0, n * {s.out_block})", f"kept = shift(saved, n * {s.parts['end']})")
             if s.border:
@@ -130,12 +151,15 @@ def _forward(s: Loops) -> str:
                             _row(t, s, wide)
                         with t.block(f"for c in range(cb * {wide}, cb * {wide} + {wide}):"):
                             pool_row(t, s)
+            _, _, rows, columns = s.chain.shape
+            row = (columns + 2 * s.border) * s.lanes
+            _emptied(t, s, "y", (s.slices - 1) * (rows + 2 * s.border) * row + s.border * (row + s.lanes), (rows, columns), row)
     return str(t)
 
 
 def _row(t: Text, s: Loops, wide: int) -> None:
     linear = s.linear
-    sizes = (linear.maps_in // s.inner, s.inner, s.x_map, s.x_row)
+    sizes = (s.vectors_in, s.inner, s.x_map, s.x_row)
     for start, w, count in cut(linear.columns, _columns(s, linear.columns, wide)):
         with t.repeat("v", count, start, w):
             every = [(i, c) for c in range(wide) for i in range(w)]
@@ -162,16 +186,17 @@ def _backward(s: Loops) -> str:
             zero(t, "D", s.slices * s.d_map, lanes)
         if s.dx and not s.apart:
             _packed(t, s, back=True)
-        zero(t, "DK", linear.weights, lanes)
-        zero(t, "DB", 3 * linear.maps, lanes)
+        zero(t, "DK", s.held_weights, lanes)
+        zero(t, "DB", 3 * s.slices * lanes, lanes)
+        if summed:
+            _filled(t, s, ("beta",))
         _samples(t, s, weights=True, inputs=s.dx and not s.apart)
         for head, adds in ((f"if number(table, {at('adds')}) > 0:", True), ("else:", False)):
             with t.block(head):
                 _unpacked(t, s, adds=adds)
-                with t.block(f"for c in range({s.slices}):"):
-                    for number, name in enumerate(("db", "dbeta", "dshift") if summed else ("db",)):
-                        made = f"load(DB, ({number * s.slices} + c) * {lanes})"
-                        t(f"store({name}, c * {lanes}, {f'add(load({name}, c * {lanes}), {made})' if adds else made})")
+                for number, name in enumerate(("db", "dbeta", "dshift") if summed else ("db",)):
+                    with t.block(f"for i in range({linear.maps}):"):
+                        t(f"put({name}, i, {f'get({name}, i) + ' if adds else ''}get(DB, {number * s.slices * lanes} + i))")
         if s.apart:
             # The gradient of the weights has left its place to the weights; sensitivities take less time than products.
             _packed(t, s, back=True)
@@ -186,6 +211,7 @@ def _samples(t: Text, s: Loops, *, weights: bool, inputs: bool) -> None:
         t(f"kept = shift(saved, n * {s.parts['end']})")
         with t.block(f"for c in range({s.slices}):"):
             sensitivities(t, s)
+        _emptied(t, s, "D", (s.slices - 1) * s.d_map + s.d_start, (s.linear.rows, s.linear.columns), s.d_row)
         if weights:
             _kernels(t, s)
         if inputs:
@@ -200,7 +226,7 @@ def _kernels(t: Text, s: Loops) -> None:
     wide, (rows, columns) = _wide(s.slices), s.windows
     # Taps side by side are one row of numbers.
     apart, taps = (1, width * s.inner) if columns.each == 1 else (width, s.inner)
-    vectors, many = linear.maps_in // s.inner, _columns(s, taps, wide)
+    vectors, many = s.vectors_in, _columns(s, taps, wide)
     near = max(1, NEAR // (linear.columns * wide * lanes))
     with t.block(f"for start in range(0, {linear.rows}, {near}):"):
         t(f"end = min(start + {near}, {linear.rows})")
@@ -228,16 +254,23 @@ def _unpacked(t: Text, s: Loops, *, adds: bool) -> None:
     kh, kw = linear.size
     wide = _wide(s.slices) * s.lanes
     t("z = 0")
-    with t.repeat("m", linear.maps // wide, 0, wide), t.repeat("o", linear.maps_in // s.inner, 0, s.inner), t.repeat("r", kh), t.repeat("q", kw):
+    with t.repeat("m", s.slices * s.lanes // wide, 0, wide), t.repeat("o", s.vectors_in, 0, s.inner), t.repeat("r", kh), t.repeat("q", kw):
         t(f"tap = ({kh - 1} - r) * {kw} + {kw - 1} - q" if linear.flipped else f"tap = r * {kw} + q")
         with t.repeat("i", s.inner), t.repeat("j", wide):
-            t(f"p = ((m + j) * {linear.maps_in} + o + i) * {kh * kw} + tap", f"put(dk, p, {'get(dk, p) + ' if adds else ''}get(DK, z))", "z += 1")
+            t(f"p = ((m + j) * {linear.maps_in} + o + i) * {kh * kw} + tap")
+            value = f"{'get(dk, p) + ' if adds else ''}get(DK, z)"
+            if linear.maps % s.lanes or linear.maps_in % s.inner:
+                with t.block(f"if m + j < {linear.maps} and o + i < {linear.maps_in}:"):
+                    t(f"put(dk, p, {value})")
+            else:
+                t(f"put(dk, p, {value})")
+            t("z += 1")
 
 
 def _inputs(t: Text, s: Loops) -> None:
     """The gradient of the input, within its border, which is left as it is."""
     linear, lanes, border = s.linear, s.lanes, s.linear.padding[0]
-    vectors = linear.maps_in // lanes
+    vectors = s.vectors_in
     wide, (down, across) = _wide(vectors), linear.stride
     with t.block(f"for cb in range({vectors // wide}):"):
         for top in range(min(down, linear.height)):
