@@ -148,8 +148,6 @@ def fused(case, x, params, dy):
         return np.full(size, np.nan, case.dtype)
 
     flat = {name: room(layout.size(array.shape)) for name, layout, array in (("x", kernel.input_layout, x), ("dy", kernel.output_layout, dy))}
-    if kernel.input_layout.border:
-        flat["x"][...] = 0
     kernel.input_layout.pack(x, flat["x"])
     kernel.output_layout.pack(dy, flat["dy"], gradient=True)
     y, dx, saved, scratch = room(flat["dy"].size), room(flat["x"].size), room(kernel.saved), room(kernel.scratch)

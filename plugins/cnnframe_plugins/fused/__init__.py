@@ -16,15 +16,14 @@ takes, and packs and unpacks arrays where layouts meet), `saved` and `scratch` a
 write y and saved, and dx and dparams, and touch nothing else but scratch. Gradients overwrite what was there. Buffers
 need no zeros and no alignment, `scratch` may be shared by all stages, and `saved`, x and y must stay as they are until
 `backward` has run. What lies in the lanes beyond the batch belongs to the kernels: `Layout.pack(..., gradient=True)`
-writes zeros there, and a stage's dx may feed the dy of the one before as it is.
+writes zeros there, and a stage's dx may feed the dy of the one before as it is. It may lie exactly where x lies, which is gone then.
 
 Buffers that stay the same are bound once: `bind_forward` and `bind_backward` return a `Run`, a call of which costs a
 microsecond or two and holds no lock of the interpreter. Nothing here has threads: who calls shares a batch among its own.
 
 Vectors go across the batch ("lanes"), for a few samples across columns ("rows"; arrays as NumPy has them), and for
-many output maps across the maps ("maps"). There a stage reads its input between borders of zeros as wide as its
-padding, and writes around its output the `border` of zeros that the next stage's padding asks for; an array that is
-packed by hand needs zeros first.
+many output maps across the maps ("maps"), with zeros behind the last one. There a stage reads its input between borders
+of zeros as wide as its padding, and writes around its output the `border` of zeros that the next stage's padding asks for.
 
 Nothing that compiles is imported: kernels are compiled in processes of their own, and only where none can be started, in this one.
 """
