@@ -33,6 +33,8 @@ from jobs import JOBS, ROWS, operations  # noqa: E402 # found beside this file, 
 
 CONTESTANTS = ("fused", "numpy", "eager", "channels_last", "compiled", "jax", "autograd", "textbook")
 OURS, TORCH = ("fused", "numpy"), ("eager", "channels_last", "compiled")
+PROCESSES = 3
+"""How many are asked for the memory that a contestant takes."""
 CLOSE = 2e-3
 """Largest difference of gradients by their largest entry: one maximum in a pooling window that float32 decides otherwise changes as much."""
 
@@ -161,13 +163,17 @@ def measured(row, options):
 
 
 def remembered(row, options):
-    """How much memory each contestant of a row takes, in a process that has done nothing else."""
+    """How much memory each contestant of a row takes, in processes that have done nothing else: the median."""
     found = {}
     for name in (name for name in CONTESTANTS if name in options.contestants):
-        child = Child(name, options.threads, options.python.get(name, sys.executable))
-        if "version" in child.hear():
-            found[name] = {"bytes": child.ask(do="memory", job=row[0], batch=row[1]).get("bytes")}
-        child.end()
+        told = []
+        for _ in range(PROCESSES):
+            child = Child(name, options.threads, options.python.get(name, sys.executable))
+            if "version" in child.hear():
+                told.append(child.ask(do="memory", job=row[0], batch=row[1]).get("bytes"))
+            child.end()
+        if told:
+            found[name] = {"bytes": None if None in told else statistics.median(told)}
     return found
 
 

@@ -65,6 +65,8 @@ CASES = {
 }
 FEW = {
     "conv relu max": Case((Conv(3, 3, padding=(0, 1)), ReLU(), MaxPool(2, 2)), (2, 2, 9, 11)),
+    "few columns": Case((Conv(4, 3), ReLU(), MaxPool(2, 2)), (2, 2, 6, 9)),
+    "few columns, padded, tanh subsample": Case((Conv(3, 3, padding=1), TANH, Subsample(2), TANH), (1, 2, 6, 4), exact=False, dtype="float64"),
     "links logistic mean": Case((ConvLinked(Links.random(3, 4, 2, seed=0), 2), Logistic(0.5), MeanPool((2, 1), (2, 1))), (1, 3, 5, 10), exact=False),
     "subsample tanh": Case((Conv(4, 3, groups=2), TANH, Subsample(2), TANH), (1, 2, 6, 12), exact=False),
     "no pooling, dilated": Case((Conv(2, 2, dilation=2), LeakyReLU(0.5)), (3, 1, 5, 13)),

@@ -20,8 +20,8 @@ import numpy as np
 
 from cnnframe import BATCH, PLAIN, Chain, Kernel, MemoryLayout, Op
 from cnnframe._axes import Expr, Shape
+from cnnframe._bound import Bound
 from cnnframe._declaration import Declaration
-from cnnframe._served import Bound
 
 from .._derive import COTANGENT, derive
 from .._evaluate import Evaluation

@@ -23,7 +23,7 @@ from ._text import Text, Tiles, best_tile, cut
 TOGETHER: Final = 6
 """So many output maps of one picture have enough work in common to be computed apart from others."""
 
-APART: Final = 1 << 17
+APART: Final = 1 << 18
 """So many weights and as many gradients of weights are too many for the second cache."""
 
 # Places in a kernel's table of addresses.
