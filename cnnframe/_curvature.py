@@ -28,7 +28,7 @@ from ._errors import FormulaError, NonFiniteError
 from ._inputs import first_bad
 from ._op import Array, Loss, Op
 from ._parameters import Parameters
-from ._plan import Plan
+from ._plan import Plan, needed
 
 if TYPE_CHECKING:
     from ._graph import Graph
@@ -158,9 +158,9 @@ class Question:
         """
         given = {name: _inputs.as_array(array, f"input {name!r}") for name, array in self.inputs.items()}
         uses, dtype = _inputs.uses(self.graph), self.params.dtype
-        needed = Plan.make(self.graph, 1, dtype, self.losses).inputs
-        _inputs.check_names(self.graph, given, needed)
-        arrays = {name: given[name] for name in needed}
+        _, read = needed(self.graph, self.losses)
+        _inputs.check_names(self.graph, given, read)
+        arrays = {name: given[name] for name in read}
         batch = _inputs.check_arrays(arrays, uses, dtype)
         for name, array in arrays.items():
             if uses[name].below is not None or uses[name].unit:

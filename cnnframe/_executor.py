@@ -20,7 +20,7 @@ from ._inputs import first_bad
 from ._kernel import Kernel
 from ._op import Array
 from ._parameters import Layout, Parameters
-from ._plan import Plan
+from ._plan import Plan, needed
 from ._preparing import Place, Preparation, Progress
 from ._registry import load
 from ._watch import watch
@@ -189,9 +189,9 @@ class Executor:
             if work is not None and work.until is not None:
                 self._refused |= work.until.failed
             _inputs.check_wanted(wanted, self._uses)
-            needed = Plan.make(self.graph, 1, params.dtype, targets).inputs
-            _inputs.check_names(self.graph, arrays, needed)
-            batch = _inputs.check_arrays({name: arrays[name] for name in arrays if name in needed}, self._uses, params.dtype)
+            _, read = needed(self.graph, targets)
+            _inputs.check_names(self.graph, arrays, read)
+            batch = _inputs.check_arrays({name: arrays[name] for name in arrays if name in read}, self._uses, params.dtype)
             make = partial(Plan.make, self.graph, dtype=params.dtype, targets=targets, wanted_inputs=wanted, gradients=gradients)
             work = self._work(make, batch)
             if len(self._works) >= _WORKS:

@@ -107,12 +107,12 @@ class Plan:
         """Plan the way to the arrays `targets` and, with `gradients`, from the losses back to what can be learned; `kernels` serve it, but those `refused`."""
         from ._stages import choose
 
-        needed, read = _needed(graph, targets)
+        nodes, inputs = needed(graph, targets)
         shapes = graph.shapes(batch)
         active: set[str] = set(wanted_inputs)
         wanted = {}
         for node in graph.nodes:
-            if node.name in needed:
+            if node.name in nodes:
                 wanted[node.name] = _wanted(graph, node, active) if gradients else frozenset[str]()
                 if wanted[node.name]:
                     active |= set(graph.wires.outputs[node.name].values())
@@ -122,10 +122,9 @@ class Plan:
             if wanted.get(node.name) and reached.intersection(graph.wires.outputs[node.name].values()):
                 flows.add(node.name)
                 reached |= {graph.wires.sources[node.name][name] for name in wanted[node.name] if name in node.op.declaration.inputs}
-        steps = tuple(_step(graph, node, shapes, wanted[node.name] if node.name in flows else frozenset()) for node in graph.nodes if node.name in needed)
+        steps = tuple(_step(graph, node, shapes, wanted[node.name] if node.name in flows else frozenset()) for node in graph.nodes if node.name in nodes)
         backward = tuple(step for step in reversed(steps) if step.wanted)
         losses = tuple(step.outputs[0][1] for step in steps if isinstance(step.op, Loss))
-        inputs = tuple(name for name in graph.inputs if name in read)
         indices = frozenset(source for step in steps for name, source in step.sources if isinstance(step.op.declaration.values.get(name), Expr))
         batched = frozenset(name for name, axes in graph.axes.items() if axes.split()[:1] == [BATCH])
         stages = choose(steps, kernels, dtype, frozenset(targets), refused)
@@ -163,14 +162,14 @@ class Plan:
         )
 
 
-def _needed(graph: Graph, targets: Sequence[str]) -> tuple[set[str], set[str]]:
-    """The nodes on the way to `targets`, and every array on it."""
+def needed(graph: Graph, targets: Sequence[str]) -> tuple[set[str], tuple[str, ...]]:
+    """The nodes on the way to some arrays, and the graph inputs that are read there."""
     arrays, nodes = set(targets), set()
     for node in reversed(graph.nodes):
         if arrays.intersection(graph.wires.outputs[node.name].values()):
             nodes.add(node.name)
             arrays.update(graph.wires.sources[node.name].values())
-    return nodes, arrays
+    return nodes, tuple(name for name in graph.inputs if name in arrays)
 
 
 def _wanted(graph: Graph, node: Node, active: set[str]) -> frozenset[str]:

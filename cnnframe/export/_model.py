@@ -12,6 +12,7 @@ from .._axes import BATCH
 from .._errors import ExportError
 from .._graph import Graph, Node
 from .._op import Array, Op
+from .._plan import needed
 from ._builder import OPSET, Builder, Value
 
 IR_VERSION = 8
@@ -38,9 +39,9 @@ def build(graph: Graph, parameters: Arrays, constants: Arrays, outputs: Sequence
     held = {name: np.asarray(array, dtype) for name, array in parameters.items()}
     values: dict[str, Any] = {name: _value(name, axes) for name, axes in graph.axes.items()}
     values |= {name: np.asarray(array, dtype) for name, array in constants.items()}
-    needed = _needed(graph, outputs)
+    nodes, _ = needed(graph, outputs)
     for node in graph.nodes:
-        if node.name in needed:
+        if node.name in nodes:
             _say(build, graph, node, values, held)
     read = {name for made in build.nodes for name in made.operands}
     return build, [name for name in graph.inputs if name in read or (name in outputs and name not in constants)]
@@ -75,18 +76,6 @@ def _dimensions(axes: str) -> list[int | str]:
     """Each axis as a number, or as an expression of the batch size."""
     parsed = [axis.expr for axis in _axes.parse(axes) if axis.expr is not None]
     return [str(expr) if BATCH in expr.names() else int(expr({})) for expr in parsed]
-
-
-def _needed(graph: Graph, outputs: Sequence[str]) -> set[str]:
-    """The nodes that the outputs depend on."""
-    maker = {array: node for node, made in graph.wires.outputs.items() for array in made.values()}
-    waiting, found = [maker[name] for name in outputs if name in maker], set()
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += [maker[source] for source in graph.wires.sources[name].values() if source in maker]
-    return found
 
 
 def _say(build: Builder, graph: Graph, node: Node, values: Mapping[str, Any], held: Arrays) -> None:

@@ -21,7 +21,7 @@ from .._op import Array, Op
 from .._optimizer import Optimizer
 from .._param import Initialiser
 from .._parameters import Layout, Parameters, check_initial
-from .._plan import Plan
+from .._plan import needed
 from .._preparing import tell
 from ._every import Every
 from ._examples import Examples, checked, part
@@ -227,8 +227,8 @@ class Trainer:
         """
         graph = self.evaluator.graph
         self.evaluator.check_parameters(parameters)
-        needed = Plan.make(graph, 1, parameters.dtype, (graph.output,)).inputs
-        arrays, count = checked(examples, "predict", graph, needed, parameters.dtype)
+        _, read = needed(graph, (graph.output,))
+        arrays, count = checked(examples, "predict", graph, read, parameters.dtype)
         pieces = (part(graph, arrays, slice(first, first + _PIECE)) for first in range(0, count, _PIECE))
         return np.concatenate([self.evaluator.predict(parameters, **piece) for piece in pieces])
 
