@@ -33,7 +33,7 @@ from jobs import JOBS, ROWS, operations  # noqa: E402 # found beside this file, 
 
 CONTESTANTS = ("fused", "numpy", "eager", "channels_last", "compiled", "jax", "autograd", "textbook")
 OURS, TORCH = ("fused", "numpy"), ("eager", "channels_last", "compiled")
-PROCESSES = 3
+PROCESSES = 5
 """How many are asked for the memory that a contestant takes."""
 CLOSE = 2e-3
 """Largest difference of gradients by their largest entry: one maximum in a pooling window that float32 decides otherwise changes as much."""
