@@ -104,6 +104,8 @@ WIDE = {
     "only the last vector in is not full": Case((Conv(3 * PAIR, 2),), (3, ODD, 3, 4), dtype="float64", mode="maps"),
     "many weights": Case((Conv(128, 3, padding=1), ReLU()), (3, 128, 4, 3), mode="maps"),
     "many weights, not full, subsample": Case((Conv(130, 3, stride=2), TANH, Subsample(2), TANH), (2, 126, 5, 5), exact=False, mode="maps"),
+    "one dimension": Case((Conv(PAIR, 3, dims=1, stride=2), ReLU(), MaxPool(2, 2, dims=1)), (2, PAIR, 12), dtype="float64", mode="maps"),
+    "one dimension, dilation": Case((Conv(ODD, 2, dims=1, dilation=3), Identity()), (3, PAIR // 2, 7), dtype="float64", mode="maps"),
     "few maps in, stride and dilation": Case((Conv(PAIR, 3, stride=2, dilation=2),), (2, 3, 9, 11), dtype="float64", dx=False, mode="maps"),
 }
 
@@ -255,14 +257,18 @@ def test_vectors_across_maps_compute_what_the_chain_computes(name):
         (3, (2, 3, 4, 4)),
         (8, (3, 13, 3, 3)),
         (4, (2, 5, 1, 9)),
+        (4, (2, 7, 6)),
     ],
 )
 def test_maps_pack_and_unpack(lanes, shape, border, dtype):
+    """Maps of one dimension have no border, and lie as those of a single row do."""
+    border = border if len(shape) == 4 else 0
     layout, array = Layout("maps", lanes, border), np.random.default_rng(0).normal(size=shape).astype(dtype)
-    n, maps, height, width = shape
+    n, maps, *_, width = shape
+    height = shape[2] if len(shape) == 4 else 1
     flat, back = np.full(layout.size(shape) + 3, np.nan, dtype), np.full(shape, np.nan, dtype)
     layout.pack(array, flat[:-3])
-    wanted = np.pad(array, [(0, 0), (0, -maps % lanes), (border, border), (border, border)])
+    wanted = np.pad(array.reshape(n, maps, height, width), [(0, 0), (0, -maps % lanes), (border, border), (border, border)])
     wanted = wanted.reshape(n, -1, lanes, height + 2 * border, width + 2 * border).transpose(0, 1, 3, 4, 2)
     np.testing.assert_array_equal(flat[:-3], wanted.reshape(-1))
     layout.unpack(flat[:-3], back)

@@ -27,6 +27,18 @@ NETS = {
     "samples side by side": (network(make("conv", maps=2, size=3), TANH, make("subsample", size=2), TANH, inputs="n 1 8 8"), 43),
     "few samples": (network(make("conv", maps=2, size=3), TANH, make("subsample", size=2), TANH, inputs="n 1 8 8"), 1),
     "a picture, many maps": (network(make("conv", maps=32, size=3), make("conv", maps=32, size=3), make("relu"), inputs="n 1 7 9"), 1),
+    "one dimension, many maps": (
+        cf.Graph.chain(
+            make("conv", maps=32, size=3, dims=1),
+            make("relu"),
+            make("conv", maps=32, size=2, stride=2, dims=1),
+            make("flatten", dims=1),
+            make("dense", units=3),
+            inputs="n 2 9",
+            loss=make("squared_error"),
+        ),
+        5,
+    ),
     "maps side by side, with borders": (
         network(make("conv", maps=32, size=3, padding=1), make("relu"), make("conv", maps=32, size=3, padding=1), make("relu"), inputs="n 8 6 8"),
         5,

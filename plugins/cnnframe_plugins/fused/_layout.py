@@ -37,7 +37,7 @@ class Layout:
             return shape[0] * entries
         if self.kind == "lanes":
             return -(-shape[0] // self.lanes) * self.lanes * entries
-        n, maps, height, width = shape
+        n, maps, height, width = _plane(shape)
         return n * self._vectors(maps) * self.lanes * (height + 2 * self.border) * (width + 2 * self.border)
 
     def _vectors(self, maps: int) -> int:
@@ -73,14 +73,15 @@ class Layout:
         if self.kind == "lanes":
             numbers, blocks = (batch, array.size // max(batch, 1), int(gradient)), -(-batch // self.lanes)
         else:
-            numbers, blocks = (array.shape[2], array.shape[3], self.border, array.shape[1]), batch * self._vectors(array.shape[1])
+            _, maps, height, width = _plane(array.shape)
+            numbers, blocks = (height, width, self.border, maps), batch * self._vectors(maps)
         table = np.array([address(array), address(flat), *numbers], np.int64)
         return Run(((_kernels(self.kind, array.dtype.name, self.lanes)[name], address(table), blocks),), (table, array, flat))
 
     def moved(self, flat: Any, other: Layout, to: Any, shape: tuple[int, ...]) -> Callable[[], None]:
         """Return what copies maps of that shape to where they lie between other borders, of zeros."""
         source, target, b = self._inner(flat, shape), other._inner(to, shape), other.border
-        n, maps, height, width = shape
+        n, maps, height, width = _plane(shape)
         whole = to[: other.size(shape)].reshape(n, other._vectors(maps), height + 2 * b, width + 2 * b, other.lanes)
         edges = [whole[:, :, :b], whole[:, :, b + height :], whole[:, :, :, :b], whole[:, :, :, b + width :]] if b else []
 
@@ -106,17 +107,23 @@ class Layout:
         return self.kind == "lanes" or (self.kind == "maps" and self.lanes in (4, 8, 16))
 
     def _split(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        n, maps, height, width = shape
+        n, maps, height, width = _plane(shape)
         return n, maps // self.lanes, self.lanes, height, width
 
     def _inner(self, flat: Any, shape: tuple[int, ...]) -> Any:
-        n, maps, height, width = shape
+        n, maps, height, width = _plane(shape)
         b = self.border
         whole = flat[: self.size(shape)].reshape(n, self._vectors(maps), height + 2 * b, width + 2 * b, self.lanes)
         return whole[:, :, b : b + height, b : b + width]
 
 
 PLAIN: Final = Layout()
+
+
+def _plane(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Samples, maps, rows and columns; a map of one dimension is a row."""
+    n, maps, *rows, width = shape
+    return n, maps, rows[0] if rows else 1, width
 
 
 def _lanes_body(lanes: int) -> str:

@@ -23,8 +23,10 @@ from ._text import Text, Tiles, best_tile, cut
 TOGETHER: Final = 6
 """So many output maps of one picture have enough work in common to be computed apart from others."""
 
-APART: Final = 1 << 18
+APART: Final = 1 << 17
 """So many weights and as many gradients of weights are too many for the second cache."""
+SMALL: Final = 128
+"""Entries of a map for which those are read again soon; the time that this takes goes with the weights, and that of products with both."""
 
 # Places in a kernel's table of addresses.
 PARAMETERS: Final = ("k", "b", "beta", "shift")
@@ -191,11 +193,15 @@ class Loops:
         """Where in a block of the activation's output the first entry is."""
         return self._around * (self.y_row + self.lanes)
 
+    @property
+    def out_size(self) -> tuple[int, int]:
+        """Rows and columns of the output."""
+        last = self.chain.pool or self.linear
+        return last.rows, last.columns
+
     def out_place(self, c: str, r: str, v: str) -> str:
         """Where in a block of the output a vector is."""
-        pool = self.chain.pool
-        rows, wide = (pool.rows, pool.columns) if pool else (self.linear.rows, self.linear.columns)
-        b = self.border
+        (rows, wide), b = self.out_size, self.border
         row = (wide + 2 * b) * self.step
         return f"({c} * {rows + 2 * b} + {r}) * {row} + {v} * {self.lanes} + {b * (row + self.step)}"
 
@@ -264,7 +270,7 @@ class Loops:
     def out_block(self) -> int:
         """Numbers of a block of the output."""
         if self.mode == "maps":
-            _, _, rows, wide = self.chain.shape
+            rows, wide = self.out_size
             return self.slices * self.lanes * (rows + 2 * self.border) * (wide + 2 * self.border)
         total = self.step
         for size in self.chain.shape[1:]:
@@ -296,8 +302,8 @@ class Loops:
 
     @property
     def apart(self) -> bool:
-        """Whether gradients of inputs come when those of the weights are done, in "maps": of many weights no cache holds both."""
-        return self.mode == "maps" and self.dx and self.linear.weights >= APART
+        """Whether gradients of inputs come when those of the weights are done, in "maps": of many weights, for small maps, no cache holds both."""
+        return self.mode == "maps" and self.dx and self.linear.weights >= APART * max(1, self.linear.rows * self.linear.columns / SMALL)
 
     @property
     def near(self) -> bool:

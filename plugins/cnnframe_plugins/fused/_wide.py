@@ -93,7 +93,7 @@ def _emptied(t: Text, s: Loops, name: str, start: int, size: tuple[int, int], ro
 
 def _bordered(t: Text, s: Loops) -> None:
     """Write the border of zeros around the output."""
-    _, _, rows, columns = s.chain.shape
+    rows, columns = s.out_size
     b, lanes = s.border, s.lanes
     high, wide = rows + 2 * b, columns + 2 * b
     with t.block(f"for c in range({s.slices}):"), t.block(f"for r in range({high}):"):
@@ -151,7 +151,7 @@ def _forward(s: Loops) -> str:
                             _row(t, s, wide)
                         with t.block(f"for c in range(cb * {wide}, cb * {wide} + {wide}):"):
                             pool_row(t, s)
-            _, _, rows, columns = s.chain.shape
+            rows, columns = s.out_size
             row = (columns + 2 * s.border) * s.lanes
             _emptied(t, s, "y", (s.slices - 1) * (rows + 2 * s.border) * row + s.border * (row + s.lanes), (rows, columns), row)
     return str(t)
