@@ -209,6 +209,31 @@ def test_a_steep_function_has_complex_steps_though_its_differences_are_too_inexa
     assert there.derivative("x", (0,)).method == "complex step" and there.derivative("x", (0,)).value == pytest.approx(1000 * math.exp(125))
 
 
+@pytest.mark.parametrize("x", [-24.0, -3.0, 0.5, 24.0])
+def test_code_that_is_not_analytic_has_no_complex_step_however_little_shows_of_it(x):
+    """log(1 + exp(x)) by way of |x|, which forgets an imaginary part: by 4e-11 at 24, which no difference sees."""
+    there = probe(OPS["softplus"], x)
+    assert there._complex_step("x", (0,)) is None
+    estimate = there.derivative("x", (0,))
+    assert estimate.method == "five-point difference" and abs(estimate.value - 1 / (1 + math.exp(-x))) <= estimate.error
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: 1 / (1 + np.exp(-x)),
+        lambda x: x / np.sqrt(1 + x * x),
+        lambda x: np.where(np.real(x) > 0, x, 0) + np.log(1 + np.exp(-np.where(np.real(x) > 0, x, -x))),
+        lambda x: x + np.log(1 + np.exp(-x - 9) * np.exp(9)),
+        np.tan,
+        np.arctan,
+    ],
+)
+def test_code_that_is_analytic_has_complex_steps(f):
+    for x in (-24.0, -0.25, 3.0):
+        assert probe(pointwise("analytic", f, lambda x: x, exp), x)._analytic
+
+
 def test_kinks_are_evidence_where_a_case_has_one():
     found = gather("kinks", OPS["relu"], Settings("smoke"))
     assert (found.state, found.absent) == ("verified", "") and found.checks

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,10 @@ ENTRIES = 6
 """Entries of each array that are probed in a case."""
 
 STEP = 2.0**-10
+NEAR = 2.0**-20
+"""The step by which two derivatives of one function are compared."""
+ALIKE = 1e-3
+"""By how much of their size they may differ: by roundings and by curvature, which the step makes small."""
 _WEIGHTS: dict[int, dict[int, Fraction]] = {
     1: {1: Fraction(1), 0: Fraction(-1)},
     2: {1: Fraction(1, 2), -1: Fraction(-1, 2)},
@@ -133,6 +138,8 @@ class _Probe:
         return _Estimate(float(total), 0.0, "exact secant")
 
     def _complex_step(self, name: str, entry: tuple[int, ...]) -> _Estimate | None:
+        if not self._analytic:
+            return None
         step = 1e-30
         floating = {n: a.astype(complex) if n in self.oracle.case.op.declaration.differentiable else a for n, a in self.oracle.arrays.items()}
         floating[name][entry] += 1j * step
@@ -150,11 +157,41 @@ class _Probe:
         error = self.oracle.gradients[name].bound[entry] * 2 + ROUTES * UNIT["float64"] * float(sum(np.sum(np.abs(p)) for p in parts))
         # Where a derivative is small, its product with the step underflows, to multiples of the smallest number.
         error += ROUTES * SMALLEST / step * float(sum(np.sum(np.abs(w)) for w in self.oracle.cotangents.values()))
-        # A maximum taken out for stability, or |x| by parts, is not analytic: then the five points decide.
+        # What is not analytic here, if nowhere near 1: then the five points decide.
         plain = self._five_points(name, entry)
         if plain is not None and abs(plain.value - value) > plain.error + error:
             return None
         return _Estimate(value, float(error), "complex step")
+
+    @cached_property
+    def _analytic(self) -> bool:
+        """Whether the code has one derivative along both axes of the complex plane, somewhere near 1 where |x| or a maximum would show.
+
+        In the case itself they may hide: log(1 + exp(x)) by way of |x| is off by exp(-|x|), which is more than the error of a complex step and less than
+        that of any difference.
+        """
+        case = self.oracle.case
+        random = np.random.default_rng(case.seed)
+        floating = {name: array for name, array in self.oracle.arrays.items() if name in case.op.declaration.differentiable}
+        there = {
+            name: np.where(np.signbit(array), -1, 1) * random.uniform(0.5, 1.5, np.shape(array)) + 1j * random.uniform(0.2, 0.4, np.shape(array))
+            for name, array in floating.items()
+        }
+        along = {name: random.uniform(-1, 1, np.shape(array)) for name, array in floating.items()}
+
+        def moved(by: complex) -> Any:
+            outputs, _ = core.forward(case.op, self.oracle.arrays | {name: array + by * along[name] for name, array in there.items()})
+            return np.concatenate([np.ravel(outputs[o]) for o in self.oracle.cotangents])
+
+        try:
+            with quiet():
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+                real, imaginary = ((moved(step) - moved(-step)) / (2 * step) for step in (NEAR, 1j * NEAR))
+        except Exception:  # noqa: BLE001 # code that takes no complex numbers says so in its own way
+            return False
+        apart, size = np.abs(real - imaginary), np.abs(real) + np.abs(imaginary)
+        # Where that overflows nothing is known, and the five points have to agree.
+        return not np.isfinite(apart).all() or bool(apart.max(initial=0.0) <= ALIKE * size.max(initial=0.0))
 
     def _five_points(self, name: str, entry: tuple[int, ...]) -> _Estimate | None:
         values = {}
