@@ -36,8 +36,12 @@ class Bound:
     def __init__(self, kernel: type[Kernel], chain: Chain, given: MemoryLayout, arrays: Sequence[Mapping[str, Array]]) -> None:
         self.kernel = kernel
         self.chain = chain
+        # As planners ask; what it answers was heard before, but it must not raise.
+        kernel.declines(chain)
         self._lies = kernel.layouts(chain, given)
         made = kernel(chain, *self._lies)
+        if not made.ready():
+            made.prepare()
         self._first = frozenset(chain.ops[0].declaration.inputs)
         self._meant = [{name: np.array(array, order="C") for name, array in own.items()} for own in arrays]
         self._held = [

@@ -14,6 +14,7 @@ from cnnframe import ROWS_FIRST, Kernel
 from cnnframe._served import served
 from cnnframe_derivations import verify
 from cnnframe_derivations.suite import Settings
+from cnnframe_derivations.suite._chain_bench import verify_chain
 from cnnframe_derivations.suite._jobs import judge
 from cnnframe_derivations.suite._kernels import COMPILED, replay_kernel, resolve, serving, verify_kernel, with_kernels
 
@@ -276,6 +277,28 @@ def test_a_kernel_serves_what_it_matches_by_itself():
             raise NotImplementedError
 
     assert serving(SUBSAMPLE, [Pair, RIGHT]) == [RIGHT]
+
+
+@pytest.mark.parametrize("what", ["declines", "layouts", "ready", "prepare", "kept", "buffers", "bind"])
+def test_a_kernel_that_raises_is_refuted_with_a_case_whatever_it_is_asked(what):
+    def raises(*_):
+        raise ValueError("not today")
+
+    wrong = {"ready": lambda _: False, what: classmethod(raises) if what in ("declines", "layouts") else raises}
+    report = verify_kernel(SUBSAMPLE, type("Raises", (RIGHT,), {"name": "raises", **wrong}), Settings("smoke"))
+    assert report.verdict == "refuted" and "forward raised ValueError: not today" in str(report) and report.finding.replay
+
+    class Pair(Halves):
+        """A rectifier after a scale."""
+
+        name = "pair"
+
+        @classmethod
+        def matches(cls, ops):
+            return 2 * ([op.name for op in ops[:2]] == ["scale_shift", "relu"])
+
+    report = verify_chain((OPS["scale_shift"], OPS["relu"]), type("Wrong", (Pair,), wrong), Settings("smoke"))
+    assert report.verdict == "refuted" and "forward raised ValueError: not today" in str(report)
 
 
 def test_what_a_kernel_declines_is_the_operations_own_answer():

@@ -25,7 +25,7 @@ from ._chains import Kinds, served
 from ._joined import name_of
 from ._joined_cases import ChainCase
 from ._joined_oracle import ChainOracle
-from ._kernels import LAYOUTS, SAME, prepare
+from ._kernels import LAYOUTS, SAME, declines, layouts, prepare
 from ._names import BETWEEN
 from ._run import KINDS, doubtful, of_one_case
 from ._values import EXTREMES, LATTICES
@@ -61,7 +61,7 @@ class ChainBench:
     def cases(self) -> tuple[ChainCase, ...]:
         """Cases that the kernel takes, with code that is compiled where it must be."""
         if self.original:
-            return tuple(case for case in self.original.cases if not self.kernel.declines(case.op.chain))
+            return tuple(case for case in self.original.cases if not declines(self.kernel, case.op.chain))
         count = COMPILED if self.kernel.compiles else self.budget["drawn"]
         # Of few structures each has all layouts and values.
         found = _most_settings(list(served(self.kinds, self.kernel, POOL * self.budget["drawn"], self.seed(0))), count, SPREAD if self.kernel.compiles else ())
@@ -84,7 +84,7 @@ class ChainBench:
         """Those that make a difference to the kernel."""
         found: dict[object, MemoryLayout] = {}
         for layout in LAYOUTS:
-            found.setdefault(tuple(self.kernel.layouts(case.op.chain, layout) for case in self.cases), layout)
+            found.setdefault(tuple(layouts(self.kernel, case.op.chain, layout) for case in self.cases), layout)
         return list(found.values())
 
     def seed(self, *parts: Any) -> int:
@@ -258,7 +258,7 @@ def replay_chain(kinds: Kinds, kernel: type[Kernel], text: str) -> Report:
     case = ChainCase.read(kinds, text)
     bench = ChainBench(kinds, kernel, Settings())
     bench.cases = (case,)
-    declined = kernel.declines(case.op.chain)
+    declined = declines(kernel, case.op.chain)
     found = []
     for kind, check in CHECKS.items():
         evidence = Evidence(kind, absent=f"the kernel declines it: {declined}" if declined else "")

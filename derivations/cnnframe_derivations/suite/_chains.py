@@ -19,7 +19,7 @@ from .._target import target
 from ._coverage import sample
 from ._joined import name_of
 from ._joined_cases import PATIENCE, ChainCase, drawn
-from ._kernels import with_kernels
+from ._kernels import declines, with_kernels
 from ._names import BETWEEN, PLUS
 
 Kinds = tuple[type[Op], ...]
@@ -83,7 +83,7 @@ def served(kinds: Kinds, kernel: type[Kernel], count: int, number: int, *, small
     met = set()
 
     def taken(case: ChainCase) -> bool:
-        if kernel.matches(case.op.ops) != len(kinds) or kernel.declines(case.op.chain) or (case.op.text, case.dtype) in met:
+        if kernel.matches(case.op.ops) != len(kinds) or declines(kernel, case.op.chain) or (case.op.text, case.dtype) in met:
             return False
         met.add((case.op.text, case.dtype))
         return True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class Served(Twin):
         return self._served(self.original.drawn)
 
     def _served(self, cases: Iterable[Case]) -> tuple[Case, ...]:
-        taken = [case for case in cases if not self.kernel.declines(chain_of(case.op, case.shapes, np.dtype(case.dtype)))]
+        taken = [case for case in cases if not declines(self.kernel, chain_of(case.op, case.shapes, np.dtype(case.dtype)))]
         if self.kernel.compiles:
             few = list({(case.structure, case.dtype): case for case in taken}.values())[:COMPILED]
             for case in few:
@@ -82,7 +83,25 @@ class Served(Twin):
 def prepare(kernel: type[Kernel], chain: Chain, layout: MemoryLayout, about: str) -> str:
     """Have a kernel do what takes long, and whoever watches told of it; return why it cannot serve, empty if it can."""
     BEAT.get()(f"contract: preparing {about}")
-    return kernel(chain, *kernel.layouts(chain, layout)).prepare()
+    return told(lambda: kernel(chain, *kernel.layouts(chain, layout)).prepare(), "")
+
+
+def declines(kernel: type[Kernel], chain: Chain) -> str:
+    """Why a kernel cannot serve a chain, empty if it can."""
+    return told(lambda: kernel.declines(chain), "")
+
+
+def layouts(kernel: type[Kernel], chain: Chain, given: MemoryLayout) -> object:
+    """In which layouts a kernel takes what lies as `given`, and leaves what it makes."""
+    return told(lambda: kernel.layouts(chain, given), given)
+
+
+def told(ask: Callable[[], Any], otherwise: Any) -> Any:
+    """What a kernel answers; where that fails, something with which the case is put to it, so that its report shows how."""
+    try:
+        return ask()
+    except Exception:  # noqa: BLE001 # whatever it raises it raises again
+        return otherwise
 
 
 def resolve(name: str, registry: Registry) -> tuple[type[Op], type[Kernel] | None]:
@@ -158,10 +177,10 @@ def replay_kernel(cls: type[Op], kernel: type[Kernel], text: str) -> Report:
 def _layouts(bench: Bench, kernel: type[Kernel]) -> list[MemoryLayout]:
     """The layouts that make a difference to it."""
     chains = (chain_of(case.op, case.shapes, np.dtype(case.dtype)) for case in (*bench.box, *bench.drawn))
-    chain = next((chain for chain in chains if not kernel.declines(chain)), None)
+    chain = next((chain for chain in chains if not declines(kernel, chain)), None)
     if chain is None:
         return [PLAIN]
     found: dict[object, MemoryLayout] = {}
     for layout in LAYOUTS:
-        found.setdefault(kernel.layouts(chain, layout), layout)
+        found.setdefault(layouts(kernel, chain, layout), layout)
     return list(found.values())
