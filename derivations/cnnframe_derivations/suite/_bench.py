@@ -48,7 +48,7 @@ BUDGETS = {name: {kind: share[number] for kind, share in _SHARES.items()} for nu
 THIN = ("glance", "smoke")
 """Profiles for many differently seeded runs, which cover too little to verify."""
 
-ROUNDS = 8
+ROUNDS = 24
 """How often the budget is drawn again to reach settings that were not drawn often enough."""
 
 OFTEN = 3
