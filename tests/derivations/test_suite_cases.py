@@ -22,7 +22,7 @@ from cnnframe._axes import ELLIPSIS
 from cnnframe._hyper import hyperparameters
 from cnnframe_derivations import Settings
 from cnnframe_derivations.suite import verify
-from cnnframe_derivations.suite._bench import BUDGETS, ROUNDS, SIMPLEST, Bench, Check
+from cnnframe_derivations.suite._bench import BUDGETS, SIMPLEST, Bench, Check
 from cnnframe_derivations.suite._box import Box, vary
 from cnnframe_derivations.suite._cases import (
     DTYPES,
@@ -470,10 +470,10 @@ def test_what_is_met_too_seldom_is_drawn_again_and_then_said(monkeypatch):
     rounds = []
     monkeypatch.setattr(Bench, "_some_more", lambda self, number: rounds.append(number) or [first[number % len(first)]])
     monkeypatch.setattr(Bench, "_rare", lambda self, met: {"nothing has this"})
-    assert Bench(OPS["dense"], Settings("quick")).drawn == (first[0],) and rounds == list(range(ROUNDS))
+    assert Bench(OPS["dense"], Settings("quick")).drawn == (first[0],) and rounds == list(range(24))
     monkeypatch.setattr(Bench, "_rare", lambda self, met: set(features(first[1])))
     again = Bench(OPS["dense"], Settings("quick")).drawn
-    assert again[:2] == (first[0], first[1]) and rounds == [*range(ROUNDS), *range(ROUNDS)]
+    assert again[:2] == (first[0], first[1]) and rounds == [*range(24), *range(24)]
     monkeypatch.setattr(Bench, "_met", lambda self, found: Counter(feature for case in found for feature in features(case)))
     monkeypatch.setattr(Bench, "_rare", lambda self, met: {"float32", "float64"} if met["float32"] + met["float64"] < 3 else set())
     assert Bench(OPS["dense"], Settings("quick")).drawn == tuple(first[:3])

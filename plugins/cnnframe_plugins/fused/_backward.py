@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from ._forward import divided, own, taps
 from ._geometry import Pool
-from ._loops import Loops, at, cleared, columns, copy_in, maps_apart, pointers, sample, zero
+from ._loops import Loops, at, backward_pointers, cleared, columns, copy_in, maps_apart, sample, zero
 from ._text import Text, best_tile, cut
 
 
 def backward_source(s: Loops) -> str:
     """The function `backward(table, first, last)`; it overwrites the gradients of the parameters with the sums over its blocks."""
-    linear, pool = s.linear, s.chain.pool
-    t = Text()
-    summed = pool is not None and pool.kind == "sum"
+    linear, t = s.linear, Text()
     with t.block("\n\ndef backward(table, first, last):"):
-        names = {"x0": "x", "k": "k", "y0": "y", "saved": "saved", "dy0": "dy", "dx0": "dx", "dk": "dk", "db": "db", "scratch": "scratch"}
-        pointers(t, names | ({"beta": "beta", "dbeta": "dbeta", "dshift": "dshift"} if summed else {}))
+        backward_pointers(t, s)
         if linear.links:
             t(f"links = number(table, {at('links')})")
         t(*(f"{name} = shift(scratch, {s.scratch[part]})" for name, part in (("X", "x"), ("D", "d"), ("DK", "dk"), ("DB", "db"))))
@@ -25,10 +22,8 @@ def backward_source(s: Loops) -> str:
             zero(t, "D", (s.kernel_tile[0] if s.near else linear.maps) * s.d_map, s.lanes)
         if s.lane_sums:
             zero(t, "DK", linear.weights * s.lanes, s.lanes)
-        kernels = f"range(first * {s.share * linear.weights // linear.maps}, last * {s.share * linear.weights // linear.maps})"
-        biases = f"range(first * {s.share}, last * {s.share})" if s.shared else f"range({linear.maps})"
-        sums = {"db": biases, "dbeta": biases, "dshift": biases} if summed else {"db": biases}
-        cleared(t, {"dk": kernels if s.shared else f"range({linear.weights})", **sums})
+        biases = _own(s, linear.maps)
+        cleared(t, {"dk": _own(s, linear.weights), **dict.fromkeys(s.sums, biases)})
         zero(t, "DB", 3 * linear.maps * s.lanes, s.lanes)
         with sample(t, s):
             t(f"x = shift(x0, n * {s.in_block})", f"y = shift(y0, n * {s.out_block})", f"dy = shift(dy0, n * {s.out_block})")
@@ -45,9 +40,15 @@ def backward_source(s: Loops) -> str:
             with t.block(f"for i in range({linear.weights}):"):
                 t(f"put(dk, i, get(dk, i) + total(load(DK, i * {s.lanes})))")
         with t.block(f"for i in {biases}:"):
-            for number, name in enumerate(sums):
+            for number, name in enumerate(s.sums):
                 t(f"put({name}, i, get({name}, i) + total(load(DB, ({number * linear.maps} + i) * {s.lanes})))")
     return str(t)
+
+
+def _own(s: Loops, count: int) -> str:
+    """The range of these blocks' part of so many numbers: all, unless blocks are of output maps."""
+    each = s.share * count // s.linear.maps
+    return f"range(first * {each}, last * {each})" if s.shared else f"range({count})"
 
 
 def _parameters(t: Text, s: Loops) -> None:
@@ -65,7 +66,7 @@ def _parameters(t: Text, s: Loops) -> None:
 def sensitivities(t: Text, s: Loops) -> None:
     """The loss's derivative by the convolution's output, for map c, into D; and the gradients of bias, beta and shift."""
     linear, pool = s.linear, s.chain.pool
-    names = ["gb"] + (["gs", "gc"] if pool is not None and pool.kind == "sum" else [])
+    names = ["gb", "gs", "gc"][: len(s.sums)]
     t(*(f"{name} = load(DB, ({i * s.slices} + c) * {s.lanes})" for i, name in enumerate(names)))
     if pool is None:
         with t.repeat("oh", linear.rows):

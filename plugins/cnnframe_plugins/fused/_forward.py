@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from ._loops import Loops, at, columns, copy_in, maps_apart, pointers, sample, zero
+from ._loops import Loops, at, columns, copy_in, forward_pointers, maps_apart, sample, zero
 from ._text import Text, cut
 
 
 def forward_source(s: Loops) -> str:
     """The function `forward(table, first, last)`, for blocks from first to last - 1."""
-    linear, pool = s.linear, s.chain.pool
-    t = Text()
+    linear, t = s.linear, Text()
     with t.block("\n\ndef forward(table, first, last):"):
-        summed = {"beta": "beta", "above": "shift"} if pool and pool.kind == "sum" else {}
-        pointers(t, {"x0": "x", "k": "k", "b": "b", "y0": "y", "saved": "saved", **summed})
+        forward_pointers(t, s)
         if linear.links:
             t(f"links = number(table, {at('links')})")
         if s.passes:
-            t(f"rows = shift(pointer(table, {at('scratch')}), {s.scratch['y']})")
+            t(f"rows = shift(scratch, {s.scratch['y']})")
         if s.copies:
-            t(f"X = shift(pointer(table, {at('scratch')}), {s.scratch['x']})")
+            t(f"X = shift(scratch, {s.scratch['x']})")
             zero(t, "X", linear.maps_in * s.x_map, s.lanes)
         with sample(t, s):
             t(f"x = shift(x0, n * {s.in_block})", f"y = shift(y0, n * {s.out_block})", f"kept = shift(saved, n * {s.parts['end']})")

@@ -40,6 +40,17 @@ def at(name: str) -> int:
     return PLACES.index(name)
 
 
+def forward_pointers(t: Text, s: Loops) -> None:
+    """Read what a convolution's forward pass reads and writes."""
+    pointers(t, {"x0": "x", "k": "k", "b": "b", "y0": "y", "saved": "saved", "scratch": "scratch"} | ({"beta": "beta", "above": "shift"} if s.summed else {}))
+
+
+def backward_pointers(t: Text, s: Loops) -> None:
+    """Read what its backward pass reads and writes."""
+    names = {"x0": "x", "k": "k", "y0": "y", "saved": "saved", "dy0": "dy", "dx0": "dx", "scratch": "scratch"}
+    pointers(t, names | {name: name for name in s.sums} | {"dk": "dk"} | ({"beta": "beta"} if s.summed else {}))
+
+
 def pointers(t: Text, names: Mapping[str, str]) -> None:
     """Read where arrays lie, each by the name of its place in the table."""
     t(f"moved = number(table, {at('moved')})")
@@ -100,6 +111,16 @@ class Loops:
     def linear(self) -> Linear:
         """The convolution."""
         return self.chain.linear
+
+    @property
+    def summed(self) -> bool:
+        """Whether the pooling is a sum, which is scaled and shifted."""
+        return self.chain.pool is not None and self.chain.pool.kind == "sum"
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """The gradients that have a number for each output map."""
+        return ("db", "dbeta", "dshift") if self.summed else ("db",)
 
     @property
     def step(self) -> int:

@@ -7,11 +7,12 @@ strides, once for every phase, rows and columns of the input that meet the same 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Final
 
 from ._backward import sensitivities
 from ._forward import pool_row
-from ._loops import Loops, Taps, at, pointers, zero
+from ._loops import Loops, Taps, at, backward_pointers, forward_pointers, zero
 from ._text import Text, cut
 
 NEAR: Final = 4096
@@ -69,8 +70,7 @@ def _packed(t: Text, s: Loops, *, back: bool) -> None:
         with t.repeat("i", inner), t.repeat("j", wide):
             place = f"((o + i) * {linear.maps_in} + m + j) * {kh * kw} + tap" if back else f"((m + j) * {linear.maps_in} + o + i) * {kh * kw} + tap"
             value = f"get(k, {place})"
-            full = maps == vectors * s.lanes and others == blocks * inner
-            t(f"put(K, z, {value if full else f'{value} if m + j < {maps} and o + i < {others} else nothing'})", "z += 1")
+            t(f"put(K, z, {value if s.full else f'{value} if m + j < {maps} and o + i < {others} else nothing'})", "z += 1")
 
 
 def _filled(t: Text, s: Loops, names: tuple[str, ...]) -> None:
@@ -131,11 +131,10 @@ def _forward(s: Loops) -> str:
     t, linear, pool = Text(), s.linear, s.chain.pool
     wide = _wide(s.slices)
     with t.block("\n\ndef forward(table, first, last):"):
-        summed = {"beta": "beta", "above": "shift"} if pool is not None and pool.kind == "sum" else {}
-        pointers(t, {"x0": "x", "k": "k", "b": "b", "y0": "y", "saved": "saved", "scratch": "scratch", **summed})
+        forward_pointers(t, s)
         t(f"K = shift(scratch, {s.scratch['k']})")
         _packed(t, s, back=False)
-        _filled(t, s, ("b", *summed))
+        _filled(t, s, ("b", "beta", "above") if s.summed else ("b",))
         with t.block("for n in range(first, last):"):
             t(f"x = shift(x0, n * {s.in_block})", f"y = shift(y0, n * {s.out_block})", f"kept = shift(saved, n * {s.parts['end']})")
             if s.border:
@@ -176,11 +175,9 @@ def _row(t: Text, s: Loops, wide: int) -> None:
 
 
 def _backward(s: Loops) -> str:
-    t, linear, pool, lanes = Text(), s.linear, s.chain.pool, s.lanes
-    summed = pool is not None and pool.kind == "sum"
+    t, linear, lanes = Text(), s.linear, s.lanes
     with t.block("\n\ndef backward(table, first, last):"):
-        names = {"x0": "x", "k": "k", "y0": "y", "saved": "saved", "dy0": "dy", "dx0": "dx", "dk": "dk", "db": "db", "scratch": "scratch"}
-        pointers(t, names | ({"beta": "beta", "dbeta": "dbeta", "dshift": "dshift"} if summed else {}))
+        backward_pointers(t, s)
         t(*(f"{name} = shift(scratch, {s.scratch[part]})" for name, part in (("D", "d"), ("DK", "dk"), ("DB", "db"), ("K", "k"))))
         if s.dx:
             zero(t, "D", s.slices * s.d_map, lanes)
@@ -188,13 +185,13 @@ def _backward(s: Loops) -> str:
             _packed(t, s, back=True)
         zero(t, "DK", s.held_weights, lanes)
         zero(t, "DB", 3 * s.slices * lanes, lanes)
-        if summed:
+        if s.summed:
             _filled(t, s, ("beta",))
         _samples(t, s, weights=True, inputs=s.dx and not s.apart)
         for head, adds in ((f"if number(table, {at('adds')}) > 0:", True), ("else:", False)):
             with t.block(head):
                 _unpacked(t, s, adds=adds)
-                for number, name in enumerate(("db", "dbeta", "dshift") if summed else ("db",)):
+                for number, name in enumerate(s.sums):
                     with t.block(f"for i in range({linear.maps}):"):
                         t(f"put({name}, i, {f'get({name}, i) + ' if adds else ''}get(DB, {number * s.slices * lanes} + i))")
         if s.apart:
@@ -258,12 +255,8 @@ def _unpacked(t: Text, s: Loops, *, adds: bool) -> None:
         t(f"tap = ({kh - 1} - r) * {kw} + {kw - 1} - q" if linear.flipped else f"tap = r * {kw} + q")
         with t.repeat("i", s.inner), t.repeat("j", wide):
             t(f"p = ((m + j) * {linear.maps_in} + o + i) * {kh * kw} + tap")
-            value = f"{'get(dk, p) + ' if adds else ''}get(DK, z)"
-            if linear.maps % s.lanes or linear.maps_in % s.inner:
-                with t.block(f"if m + j < {linear.maps} and o + i < {linear.maps_in}:"):
-                    t(f"put(dk, p, {value})")
-            else:
-                t(f"put(dk, p, {value})")
+            with nullcontext() if s.full else t.block(f"if m + j < {linear.maps} and o + i < {linear.maps_in}:"):
+                t(f"put(dk, p, {'get(dk, p) + ' if adds else ''}get(DK, z))")
             t("z += 1")
 
 
