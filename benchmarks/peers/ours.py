@@ -106,10 +106,10 @@ def make(job, batch, x, target, parameters, *, contestant, threads, dtype=np.flo
     def step():
         now, memory = state["params"], state["memory"]
         slopes = run.gradients(now, wanted_inputs=wanted, reduction="mean", out=state["spare"], **given).parameters
-        # Without momentum there is no state to be written over.
+        # The gradients become the parameters; without momentum there is no state to be written over.
         state["params"], state["memory"] = rule.step_into((slopes, memory), now, slopes, memory, 1e-6)
         # What was given in the beginning is needed again.
-        state["spare"] = slopes if state["params"].vector is not slopes.vector else None if now is params else now
+        state["spare"] = None if now is params else now
 
     def gradients():
         found = run.gradients(params, wanted_inputs=wanted, reduction="mean", **given)

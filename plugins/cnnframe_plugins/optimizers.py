@@ -12,7 +12,7 @@ from cnnframe import Optimizer, PerLayer, ShapeError, UnknownNameError, at_least
 from .fused import _update as fused_update
 
 SMALL: Final = 1 << 15
-"""Below so many parameters new memory, fresh from the allocator, costs less than looking after old one."""
+"""Below so many parameters NumPy has taken the step before machine code has been told where they lie."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,16 @@ class SGD(Optimizer):
         return parameters.holding(after), velocity
 
     def step_into(self, out, parameters, gradients, state, rate):
-        """Return the same in memory of an earlier step: in one pass of machine code where it is there and the rate is one number.
-
-        Of a small network new arrays are made, which is quicker.
-        """
+        """Return the same in memory of an earlier step: of many parameters, in one pass of machine code where it is there and the rate is one number."""
         p, g = parameters.vector, gradients.vector
-        if out is None or p.size < SMALL or g.dtype != p.dtype or g.shape != p.shape:
+        if out is None or g.dtype != p.dtype or g.shape != p.shape:
             return self.step(parameters, gradients, state, rate)
         before, velocity = out
         after = parameters.reused("step_into: out", before)
         if not isinstance(velocity, np.ndarray) or velocity.shape != state.shape or velocity.dtype != state.dtype or np.shares_memory(velocity, state):
             raise ShapeError("step_into: out must hold the state of an earlier step, in memory of its own")
         decays = _decays(parameters.layout, self.weight_decay)
-        if np.ndim(rate) == 0 and len({rule for _, rule in decays}) <= 1 and fused_update.ready(p.dtype.name):
+        if p.size >= SMALL and np.ndim(rate) == 0 and len({rule for _, rule in decays}) <= 1 and fused_update.ready(p.dtype.name):
             decay = decays[0][1] if decays else 0.0
             fused_update.update(p, g, state, rate, decay, self.momentum, _rows(decays, p.size), after, velocity)
         else:

@@ -510,21 +510,23 @@ def test_the_update_has_the_bits_of_the_optimizer(momentum, decay, dtype, monkey
         # What was given in the beginning is no result of an earlier step: it must stay as it is.
         return rule.step_into(None if out is None or out[0] is first else out, *given)
 
-    monkeypatch.setattr("cnnframe_plugins.optimizers.SMALL", 0)
     kept = first.vector.copy()
     want = trained(lambda out, *given: rule.step(*given))
+    assert trained(into) == want
+    monkeypatch.setattr("cnnframe_plugins.optimizers.SMALL", 0)
     for there in (False, True):
         monkeypatch.setattr(_update, "ready", lambda _, there=there: there)
         assert trained(into) == want
     assert np.array_equal(first.vector, kept)
 
 
-def test_a_step_into_memory_that_is_in_use_is_refused(monkeypatch):
-    monkeypatch.setattr("cnnframe_plugins.optimizers.SMALL", 0)
+def test_a_step_into_memory_lies_there_and_what_is_in_use_is_refused():
     graph = Graph.chain(Dense(2), inputs="n 3", loss=cnnframe.load().make("squared_error"))
     rule, params = SGD(momentum=0.5), Parameters.initialise(graph)
     state = rule.init(params)
     other, memory = rule.step(params, params, state, 0.1)
+    after, velocity = rule.step_into((other, memory), params, params, state, 0.1)
+    assert after.vector is other.vector and velocity is memory
     for out, message in (((params, memory), "memory of its own"), ((other, state), "state of an earlier step"), (("x", memory), "not needed any more")):
         with pytest.raises(cnnframe.ShapeError, match=message):
             rule.step_into(out, params, params, state, 0.1)

@@ -175,6 +175,16 @@ def test_numpy_serves_at_once_and_machine_code_when_it_is_there(fresh):
 
 
 @needs_numba
+def test_code_that_was_made_is_found_without_its_text(fresh, monkeypatch):
+    # The text of a kernel is tens of thousands of characters long, and copies of it are memory that a step takes.
+    from cnnframe_plugins.fused import _cache
+
+    want = answers(cf.Executor(SMALL, wait=True))
+    monkeypatch.setattr(_cache, "key", None)
+    assert answers(cf.Executor(SMALL, wait=True)) == want
+
+
+@needs_numba
 def test_entries_that_are_broken_and_folders_that_cannot_be_written_are_no_obstacle(fresh, tmp_path, monkeypatch):
     want = answers(cf.Executor(SMALL, wait=True))
     for path in (tmp_path / "kernels").iterdir():

@@ -74,9 +74,14 @@ def _source(body: str, dtype: str, lanes: int) -> str:
     return HEAD.format(dtype=dtype, lanes=lanes) + body
 
 
+@cache
+def _name(body: str, dtype: str, lanes: int) -> str:
+    return _cache.key(_source(body, dtype, lanes))
+
+
 def fetch(body: str, dtype: str, lanes: int) -> bool:
     """Load the kernels of a source text if they are on disk; whether they are loaded."""
-    name = _cache.key(_source(body, dtype, lanes))
+    name = _name(body, dtype, lanes)
     lock = _making.setdefault(name, threading.Lock())
     if name not in _loaded and lock.acquire(blocking=False):
         # Whoever has it compiles them.
@@ -95,14 +100,13 @@ def build(body: str, names: tuple[str, ...], dtype: str, lanes: int) -> Mapping[
     Raises:
         KernelError: it cannot be compiled or loaded.
     """
-    source = _source(body, dtype, lanes)
-    name = _cache.key(source)
+    name = _name(body, dtype, lanes)
     # Two threads compile two sources, but none twice.
     with _making.setdefault(name, threading.Lock()):
         if name not in _loaded:
             found = _fetched(name)
             if found is None:
-                made = _compile(source, names, name)
+                made = _compile(_source(body, dtype, lanes), names, name)
                 found = _load(made)
                 _cache.write(name, made)
             _loaded[name] = found
