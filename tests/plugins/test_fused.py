@@ -456,7 +456,7 @@ def test_functions_are_within_a_few_units_of_the_last_place(dtype):
     for name in names:
         body.append(f"\ndef {name}_all(table, first, last):\n    x, y = pointer(table, 0), pointer(table, 1)\n    for i in range(first, last):\n")
         body.append(f"        store(y, {lanes} * i, {name}(load(x, {lanes} * i)))\n")
-    kernels = _compiler.build("".join(body), tuple(f"{name}_all" for name in names), dtype, lanes)
+    kernels = _compiler.Code(lambda: "".join(body), tuple(f"{name}_all" for name in names), dtype, lanes).build()
     rng = np.random.default_rng(0)
     scales = [10.0**e for e in (-300, -40, -8, -2, -1, 0, 1, 2, 4, 30)]
     edges = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, np.finfo(dtype).tiny, np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal]
@@ -539,7 +539,7 @@ def doubled():
     _compiler._loaded.clear()
     x = np.ones(3)
     table = np.array([x.__array_interface__["data"][0]], np.int64)
-    _compiler.build(SMALL, ("twice",), "float64", 2)["twice"](table.__array_interface__["data"][0], 0, 3)
+    _compiler.Code(lambda: SMALL, ("twice",), "float64", 2).build()["twice"](table.__array_interface__["data"][0], 0, 3)
     return x.tolist()
 
 

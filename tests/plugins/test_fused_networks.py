@@ -145,12 +145,12 @@ def answers(run):
 @pytest.fixture
 def fresh(tmp_path, monkeypatch):
     """No kernels in this process or on disk."""
-    from cnnframe_plugins.fused import _compiler, _layout, _run, _stage
+    from cnnframe_plugins.fused import _compiler, _stage
 
     def forget():
         _compiler._loaded.clear()
         _compiler._checked.clear()
-        for kept in (_stage._text, _stage._compiled, _layout._kernels, _run.series):
+        for kept in (_stage._code, _stage._compiled):
             kept.cache_clear()
 
     monkeypatch.setenv("CNNFRAME_CACHE", str(tmp_path / "kernels"))
@@ -176,11 +176,11 @@ def test_numpy_serves_at_once_and_machine_code_when_it_is_there(fresh):
 
 @needs_numba
 def test_code_that_was_made_is_found_without_its_text(fresh, monkeypatch):
-    # The text of a kernel is tens of thousands of characters long, and copies of it are memory that a step takes.
-    from cnnframe_plugins.fused import _cache
+    # It is tens of thousands of characters long, and copies of it would be memory that a step takes.
+    from cnnframe_plugins.fused import _compiler
 
     want = answers(cf.Executor(SMALL, wait=True))
-    monkeypatch.setattr(_cache, "key", None)
+    monkeypatch.setattr(_compiler, "HEAD", None)
     assert answers(cf.Executor(SMALL, wait=True)) == want
 
 

@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -70,47 +70,61 @@ def results() -> tuple[int, int]:
     return _RESULT, _RESULT + 8
 
 
-def _source(body: str, dtype: str, lanes: int) -> str:
-    return HEAD.format(dtype=dtype, lanes=lanes) + body
+@dataclass(frozen=True)
+class Code:
+    """Kernels of a source text, which is written when it is wanted: it is long, and most often its machine code is there.
 
-
-@cache
-def _name(body: str, dtype: str, lanes: int) -> str:
-    return _cache.key(_source(body, dtype, lanes))
-
-
-def fetch(body: str, dtype: str, lanes: int) -> bool:
-    """Load the kernels of a source text if they are on disk; whether they are loaded."""
-    name = _name(body, dtype, lanes)
-    lock = _making.setdefault(name, threading.Lock())
-    if name not in _loaded and lock.acquire(blocking=False):
-        # Whoever has it compiles them.
-        try:
-            found = _fetched(name)
-            if found is not None:
-                _loaded[name] = found
-        finally:
-            lock.release()
-    return name in _loaded
-
-
-def build(body: str, names: tuple[str, ...], dtype: str, lanes: int) -> Mapping[str, Kernel]:
-    """Compile or fetch the kernels `names` of a source text, which follows the head that brings in the vectors.
-
-    Raises:
-        KernelError: it cannot be compiled or loaded.
+    Attributes:
+        body: writes the text, less the head that brings in the vectors.
+        names: of the kernels.
+        dtype: the element type of the vectors.
+        lanes: how many elements they have.
     """
-    name = _name(body, dtype, lanes)
-    # Two threads compile two sources, but none twice.
-    with _making.setdefault(name, threading.Lock()):
-        if name not in _loaded:
-            found = _fetched(name)
-            if found is None:
-                made = _compile(_source(body, dtype, lanes), names, name)
-                found = _load(made)
-                _cache.write(name, made)
-            _loaded[name] = found
-    return _loaded[name]
+
+    body: Callable[[], str]
+    names: tuple[str, ...]
+    dtype: str
+    lanes: int
+
+    @property
+    def source(self) -> str:
+        """The whole text."""
+        return HEAD.format(dtype=self.dtype, lanes=self.lanes) + self.body()
+
+    @cached_property
+    def key(self) -> str:
+        """The name that its machine code is kept under."""
+        return _cache.key(self.source)
+
+    def fetch(self) -> bool:
+        """Load the kernels if they are on disk; whether they are loaded."""
+        lock = _making.setdefault(self.key, threading.Lock())
+        if self.key not in _loaded and lock.acquire(blocking=False):
+            # Whoever has it compiles them.
+            try:
+                found = _fetched(self.key)
+                if found is not None:
+                    _loaded[self.key] = found
+            finally:
+                lock.release()
+        return self.key in _loaded
+
+    def build(self) -> Mapping[str, Kernel]:
+        """Compile or fetch the kernels.
+
+        Raises:
+            KernelError: they cannot be compiled or loaded.
+        """
+        # Two threads compile two sources, but none twice.
+        with _making.setdefault(self.key, threading.Lock()):
+            if self.key not in _loaded:
+                found = _fetched(self.key)
+                if found is None:
+                    made = _compile(self.source, self.names, self.key)
+                    found = _load(made)
+                    _cache.write(self.key, made)
+                _loaded[self.key] = found
+        return _loaded[self.key]
 
 
 def _fetched(name: str) -> Mapping[str, Kernel] | None:
@@ -276,10 +290,10 @@ def check() -> str | None:
 
 def checked() -> bool:
     """Whether `check` has been through, or would be at once."""
-    return bool(_checked) or missing() is not None or fetch(TEST, "float64", 4)
+    return bool(_checked) or missing() is not None or TEST.fetch()
 
 
-TEST: Final = """
+_TEST: Final = """
 def check(table, first, last):
     x, y = pointer(table, 0), pointer(table, 1)
     a, b = load(x, 0), spread(x, 1)
@@ -290,13 +304,14 @@ def check(table, first, last):
     store_part(y, 2, zip_low(load_part(x, 2, 1), a), 2)
     put(y, 4, total(smaller(a, b)) + get(shift(x, 1), 2))
 """
+TEST: Final = Code(lambda: _TEST, ("check",), "float64", 4)
 
 
 def _self_test() -> str | None:
     try:
         import numpy as np
 
-        kernels = build(TEST, ("check",), "float64", 4)
+        kernels = TEST.build()
         x, y = np.arange(8.0), np.zeros(8)
         x[1] = 2.0
         table = np.array([x.ctypes.data, y.ctypes.data], np.int64)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import numpy as np
 
-from ._compiler import Kernel, build, fetch
+from ._compiler import Code
 from ._run import Run, address
 from ._text import Text, turned
 
@@ -76,7 +76,7 @@ class Layout:
             _, maps, height, width = _plane(array.shape)
             numbers, blocks = (height, width, self.border, maps), batch * self._vectors(maps)
         table = np.array([address(array), address(flat), *numbers], np.int64)
-        return Run(((_kernels(self.kind, array.dtype.name, self.lanes)[name], address(table), blocks),), (table, array, flat))
+        return Run(((_code(self.kind, array.dtype.name, self.lanes).build()[name], address(table), blocks),), (table, array, flat))
 
     def moved(self, flat: Any, other: Layout, to: Any, shape: tuple[int, ...]) -> Callable[[], None]:
         """Return what copies maps of that shape to where they lie between other borders, of zeros."""
@@ -95,11 +95,11 @@ class Layout:
     def prepare(self, dtype: str) -> None:
         """Compile what packs and unpacks, or fetch it, if it is compiled."""
         if self.turns:
-            _kernels(self.kind, dtype, self.lanes)
+            _code(self.kind, dtype, self.lanes).build()
 
     def ready(self, dtype: str) -> bool:
         """Whether `prepare` compiles nothing."""
-        return not self.turns or fetch(_BODIES[self.kind](self.lanes), dtype, self.lanes)
+        return not self.turns or _code(self.kind, dtype, self.lanes).fetch()
 
     @property
     def turns(self) -> bool:
@@ -221,9 +221,6 @@ def _zeros(t: Text, count: str, lanes: int, *, packs: bool) -> None:
     t(f"p += ({count}) * {lanes}")
 
 
-_BODIES: Final[Mapping[str, Callable[[int], str]]] = {"lanes": cache(_lanes_body), "maps": cache(_maps_body)}
-
-
 @cache
-def _kernels(kind: str, dtype: str, lanes: int) -> Mapping[str, Kernel]:
-    return build(_BODIES[kind](lanes), ("pack", "unpack"), dtype, lanes)
+def _code(kind: str, dtype: str, lanes: int) -> Code:
+    return Code(partial(_lanes_body if kind == "lanes" else _maps_body, lanes), ("pack", "unpack"), dtype, lanes)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
 
-from ._compiler import Kernel, KernelError, build, fetch, results
+from ._compiler import Code, Kernel, KernelError, results
 from ._loops import PLACES
 
 _SOURCE: Final = """
@@ -16,7 +15,8 @@ def series(table, first, last):
     for i in range(first, last):
         call_at(number(table, 4 * i), number(table, 4 * i + 1), number(table, 4 * i + 2), number(table, 4 * i + 3))
 """
-_OF: Final = ("float64", 4)
+SERIES: Final = Code(lambda: _SOURCE, ("series",), "float64", 4)
+"""What runs kernels one after the other."""
 
 
 class Run:
@@ -36,7 +36,7 @@ class Run:
         self.kernels = kernels
         if len(kernels) > 1:
             rows = np.array([(kernel.address, table, 0, blocks) for kernel, table, blocks in kernels], np.int64)
-            kernels = ((series(), address(rows), len(rows)),)
+            kernels = ((SERIES.build()["series"], address(rows), len(rows)),)
             held = (*held, rows)
         ((kernel, table, blocks),) = kernels
         self._call = kernel.call
@@ -68,21 +68,6 @@ class Run:
             return Run((*self.kernels, *other.kernels), (*self.held, *other.held)) if isinstance(other, Run) else None
         except KernelError:
             return None
-
-
-@cache
-def series() -> Kernel:
-    """What runs kernels one after the other.
-
-    Raises:
-        KernelError: it cannot be compiled.
-    """
-    return build(_SOURCE, ("series",), *_OF)["series"]
-
-
-def series_ready() -> bool:
-    """Whether `series` compiles nothing."""
-    return fetch(_SOURCE, *_OF)
 
 
 def address(array: Any) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from cnnframe import Activation
 
 from . import _simd
 from ._backward import backward_source
-from ._compiler import Kernel, build, check, checked, fetch, unavailable
+from ._compiler import Code, Kernel, check, checked, unavailable
 from ._dense import Products, dense_source
 from ._expression import NotSaid, Source, activation_source, known_source
 from ._forward import forward_source
@@ -21,7 +21,7 @@ from ._functions import source as functions_source
 from ._geometry import DTYPES, Chain, Declined, read
 from ._layout import PLAIN, Layout
 from ._loops import GRADIENTS, PARAMETERS, PLACES, Loops, at
-from ._run import Run, address, series, series_ready
+from ._run import SERIES, Run, address
 from ._wide import why_not_wide, wide_source
 
 FEW: Final = 8
@@ -259,24 +259,24 @@ def compiled_before(stage: Stage) -> bool:
         return False
     if not all(known_source(op, stage.dtype) for op in stage.ops if isinstance(op, Activation)):
         return False
-    loops, body = _text(stage)
-    return fetch(body, stage.dtype, loops.lanes) and series_ready() and all(layout.ready(stage.dtype) for layout in _layouts(loops, stage))
+    loops, code = _code(stage)
+    return code.fetch() and SERIES.fetch() and all(layout.ready(stage.dtype) for layout in _layouts(loops, stage))
 
 
 @cache
-def _text(stage: Stage) -> tuple[Loops | Products, str]:
+def _code(stage: Stage) -> tuple[Loops | Products, Code]:
     loops = _loops(stage)
-    return loops, stage_source(loops, stage.dtype)
+    return loops, Code(partial(stage_source, loops, stage.dtype), ("forward", "backward"), stage.dtype, loops.lanes)
 
 
 @cache
 def _compiled(stage: Stage) -> Compiled:
     try:
-        loops, body = _text(stage)
+        loops, code = _code(stage)
     except NotSaid as error:
         raise Declined(str(error)) from error
-    kernels = build(body, ("forward", "backward"), stage.dtype, loops.lanes)
-    series()
+    kernels = code.build()
+    SERIES.build()
     before, after = _layouts(loops, stage)
     for layout in (before, after):
         layout.prepare(stage.dtype)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from . import _simd
-from ._compiler import Kernel, KernelError, build, check, checked, fetch, missing
+from ._compiler import Code, KernelError, check, checked, missing
 from ._run import address
 
 _SOURCE: Final = """
@@ -56,14 +56,10 @@ def update(table, first, last):
 """
 
 
-def _body(lanes: int) -> str:
-    return _SOURCE.format(lanes=lanes, twice=2 * lanes, thrice=3 * lanes)
-
-
 @cache
-def _kernel(dtype: str) -> Kernel:
+def _code(dtype: str) -> Code:
     lanes = _simd.width(dtype)
-    return build(_body(lanes), ("update",), dtype, lanes)["update"]
+    return Code(lambda: _SOURCE.format(lanes=lanes, twice=2 * lanes, thrice=3 * lanes), ("update",), dtype, lanes)
 
 
 _asked: set[str] = set()
@@ -79,13 +75,13 @@ def ready(dtype: str) -> bool:
     def make() -> None:
         try:
             if check() is None:
-                _kernel(dtype)
+                _code(dtype).build()
                 _made.add(dtype)
         except KernelError:
             # NumPy goes on, with the same bits.
             pass
 
-    if missing() is None and checked() and fetch(_body(_simd.width(dtype)), dtype, _simd.width(dtype)):
+    if missing() is None and checked() and _code(dtype).fetch():
         make()
     elif missing() is None:
         with contextlib.suppress(RuntimeError):
@@ -105,4 +101,4 @@ def update(p: Any, g: Any, v: Any, rate: float, decay: float, momentum: float, p
     numbers = np.zeros(4 * lanes + 4, p.dtype)
     numbers[:3] = rate, decay, momentum
     table = np.array([*map(address, (p, g, v, numbers, after, velocity, rows)), bool(momentum)], np.int64)
-    _kernel(p.dtype.name)(address(table), 0, len(rows))
+    _code(p.dtype.name).build()["update"](address(table), 0, len(rows))
