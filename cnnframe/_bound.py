@@ -105,24 +105,33 @@ class Bound:
         self._meant = meant
 
     def _over(self, cotangents: Mapping[str, Array]) -> None:
-        """Let the gradient of the only input lie where that lies, and, if all is read first, across it and the first output."""
-        if not (self.kernel.replaces or self.kernel.writes_last) or len(self._first) != 1 or not self._first & self._gradients[0].keys():
+        """Let the gradient of an input lie where planners may let it: over that if it is the only one, or, if all is read first, across whatever came in."""
+        wanted, late = self._first & self._gradients[0].keys(), self.kernel.writes_last
+        if len(wanted) != 1 or not (late or (self.kernel.replaces and len(self._first) == 1)):
             return
-        (name,) = self._first
-        x, (output, y) = self._held[0][name], next(iter(self._made.items()))
+        (name,) = wanted
+        for source in sorted(self._first | self.chain.ops[0].declaration.constants.keys()) if late else (name,):
+            self._across(name, source, cotangents)
+
+    def _across(self, name: str, source: str, cotangents: Mapping[str, Array]) -> None:
+        """Let the gradient of an input lie where another, or itself, lies; if all is read first, from its middle on, and across the first output."""
+        x, over, (output, y) = self._held[0][name], self._held[0][source], next(iter(self._made.items()))
+        start = over.size // 2 * over.itemsize if self.kernel.writes_last else 0
+        behind = -(-over.nbytes // 8) * 8
         # Twice the same place in a vector, since some sums depend on that.
-        block, other = (aligned((x.size + y.size) * self.chain.dtype.itemsize).view(self.chain.dtype) for _ in range(2))
-        start = min(y.size, max(1, x.size // 2)) if self.kernel.writes_last else 0
-        held = [{**self._held[0], name: block[: x.size].reshape(x.shape)}, *self._held[1:]]
-        made = {**self._made, output: block[x.size :].reshape(y.shape)}
-        beside, over = (
-            self._otherwise(held, made, [{**self._gradients[0], name: place[start : start + x.size].reshape(x.shape)}, *self._gradients[1:]], cotangents)
-            for place in (other, block)
-        )
-        if any(own[key].tobytes() != array.tobytes() for own, mine in zip(beside, over, strict=True) for key, array in mine.items()):
+        block, other = (aligned(max(behind + y.nbytes, start + x.nbytes)) for _ in range(2))
+        held = [{**self._held[0], source: _laid(block, 0, over)}, *self._held[1:]]
+        made = {**self._made, output: _laid(block, behind, y)}
+
+        def made_in(place: Array) -> list[dict[str, Array]]:
+            gradients = [{**self._gradients[0], name: _laid(place, start, x)}, *self._gradients[1:]]
+            return self._otherwise(held, made, gradients, cotangents)
+
+        beside, there = made_in(other), made_in(block)
+        if any(own[key].tobytes() != array.tobytes() for own, mine in zip(beside, there, strict=True) for key, array in mine.items()):
             flag = "writes_last" if self.kernel.writes_last else "replaces"
             raise ContractError(
-                f"kernel {self.kernel.name!r} makes something else where the gradient of {name!r} lies where {name!r} lay; as it declares `{flag}`, "
+                f"kernel {self.kernel.name!r} makes something else where the gradient of {name!r} lies where {source!r} lay; as it declares `{flag}`, "
                 "it must have read what it writes over"
             )
 
@@ -254,6 +263,11 @@ class Bound:
         found = np.empty(shape, held.dtype)
         layout.unpack(held, found)
         return found
+
+
+def _laid(block: Array, start: int, like: Array) -> Array:
+    """An array like another, so many bytes behind the beginning of a block."""
+    return block[start : start + like.nbytes].view(like.dtype).reshape(like.shape)
 
 
 def _spoil(array: Array) -> None:

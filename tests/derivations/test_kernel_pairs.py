@@ -181,6 +181,37 @@ class SaysLast(OneByOne):
     writes_last = True
 
 
+class Late(Kernel):
+    """Right: the squared error, whose gradient is written when all is read."""
+
+    name = "late"
+    writes_last = True
+
+    @classmethod
+    def matches(cls, ops):
+        return int(ops[0].name == "squared_error")
+
+    def bind(self, arrays):
+        y, t = (arrays.given[0][name] for name in ("y", "t"))
+        (error,) = arrays.outputs.values()
+
+        def forward():
+            error[...] = ((y - t) ** 2).sum() / 2
+
+        return forward, lambda: self.back(y, t, *arrays.cotangents.values(), arrays.gradients[0]["y"])
+
+    def back(self, y, t, slope, gradient):
+        gradient[...] = slope * (y - t)
+
+
+class ForgetsTargets(Late):
+    """Writes before it reads the targets, which it may write over."""
+
+    def back(self, y, t, slope, gradient):
+        gradient[...] = y
+        gradient[...] = slope * (gradient - t)
+
+
 class Forgets(RIGHT):
     """Writes no output for an even number of maps."""
 
@@ -242,6 +273,13 @@ def test_kernels_that_follow_are_told_where_parameters_lie():
 def test_what_a_kernel_declares_of_its_gradients_is_tried(wrong, told):
     report = verify_kernel(OPS["scale_shift"], wrong, Settings("smoke"))
     assert report.verdict == "refuted" and told in str(report).replace("\n    ", " ").replace("\n", " ")
+
+
+def test_a_gradient_that_is_written_last_may_lie_over_whatever_came_in():
+    run = Settings("smoke")
+    assert verify_kernel(OPS["squared_error"], Late, run).verdict == "verified"
+    report = verify_kernel(OPS["squared_error"], ForgetsTargets, run)
+    assert report.verdict == "refuted" and "where the gradient of 'y' lies where 't' lay; as it declares `writes_last`" in str(report).replace("\n    ", " ")
 
 
 def test_the_shares_of_a_call_are_judged_by_the_call():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ._forward import divided, own, taps
 from ._geometry import Pool
-from ._loops import Loops, at, backward_pointers, cleared, columns, copy_in, maps_apart, sample, zero
+from ._loops import Loops, columns, copy_in, maps_apart, sample, zero
+from ._table import at, backward_pointers, cleared
 from ._text import Text, best_tile, cut
 
 

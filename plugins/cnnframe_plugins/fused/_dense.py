@@ -11,7 +11,8 @@ from typing import Final
 
 from ._expression import Source
 from ._geometry import Chain, Linear
-from ._loops import cleared, columns, pointers, zero
+from ._loops import columns, zero
+from ._table import cleared, pointers
 from ._text import Text, cut, turned
 
 PAIR: Final = 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ._loops import Loops, at, columns, copy_in, forward_pointers, maps_apart, sample, zero
+from ._loops import Loops, columns, copy_in, maps_apart, sample, zero
+from ._table import at, forward_pointers
 from ._text import Text, cut
 
 

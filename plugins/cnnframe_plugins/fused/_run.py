@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from ._compiler import Code, Kernel, KernelError, results
-from ._loops import PLACES
+from ._table import at
 
 _SOURCE: Final = """
 
@@ -50,7 +50,7 @@ class Run:
     def take(self, x: Any) -> None:
         """Read another contiguous array as the input, of the same size and element type; of a stage's run, or where it was joined to others."""
         table, *_ = self.held
-        table[..., PLACES.index("x")] = address(x)
+        table[..., at("x")] = address(x)
         self._taken = x
 
     def shares(self, count: int) -> list[Run]:

@@ -20,8 +20,9 @@ from ._forward import forward_source
 from ._functions import source as functions_source
 from ._geometry import DTYPES, Chain, Declined, read
 from ._layout import PLAIN, Layout
-from ._loops import GRADIENTS, PARAMETERS, PLACES, Loops, at
+from ._loops import Loops
 from ._run import SERIES, Run, address
+from ._table import GRADIENTS, PARAMETERS, PLACES, at
 from ._wide import why_not_wide, wide_source
 
 FEW: Final = 8

@@ -12,7 +12,8 @@ from typing import Final
 
 from ._backward import sensitivities
 from ._forward import pool_row
-from ._loops import Loops, Taps, at, backward_pointers, forward_pointers, zero
+from ._loops import Loops, Taps, zero
+from ._table import at, backward_pointers, forward_pointers
 from ._text import Text, cut
 
 NEAR: Final = 4096
