@@ -337,6 +337,26 @@ def test_there_are_zeros_behind_the_last_map_whatever_the_activation_makes_of_th
     assert maps % lanes and not last[..., maps % lanes :].any() and last[:, 1:-1, 1:-1, : maps % lanes].all()
 
 
+RECIPROCALS = {
+    "nothing": (),
+    "mean": (MeanPool(2, 2),),
+    "max": (MaxPool(2, 2), Reciprocal()),
+    "rows alone": (MaxPool((2, 1), (2, 1)), Reciprocal()),
+    "sum": (Subsample(2), Reciprocal()),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("then", RECIPROCALS)
+def test_columns_that_fill_no_vector_add_nothing_whatever_the_activation_makes_of_them(then, dtype):
+    # Beyond the last column there are windows of zeros, and 1 / 0.
+    case = Case((Conv(2, 3), Reciprocal(), *RECIPROCALS[then]), (1, 1, 6, 12 if then != "nothing" else 13), exact=False, dtype=dtype, mode="rows")
+    x, params, dy = drawn(case)
+    x, params = 1 + abs(x), {name: np.abs(array) + 1 for name, array in params.items()}
+    params["0.b"] *= 0
+    compare(case, fused(case, x, params, dy), chained(case.ops, x, params, dy))
+
+
 @dataclass(frozen=True)
 class Gate(Activation):
     """x times the logistic function of x: what its derivative needs of x is in the value."""

@@ -79,7 +79,7 @@ def sensitivities(t: Text, s: Loops) -> None:
                     t(f"base = {offset} + c * {s.y_map} + oh * {s.y_row} + v * {s.lanes}")
                     value = "u"
                     if s.first is not None and not s.first.identity:
-                        value = _slope(t, s, "u", f"load({source}, base)", f"base - {offset} + {s.parts.get('x', 0)}")
+                        value = _slope(t, s, "u", f"load({source}, base)", f"base - {offset} + {s.parts.get('x', 0)}", lanes)
                     t(
                         f"store(D, {s.d_at} + oh * {s.d_row} + {s.d_start} + v * {s.lanes * s.spread}, {value})",
                         f"gb = add(gb, {value})",
@@ -97,11 +97,16 @@ def _from(t: Text, s: Loops, source: str, place: str, lanes: int, name: str) -> 
     t(f"{name} = load_part({source}, {place}, {lanes})" if lanes < s.lanes else f"{name} = load({source}, {place})")
 
 
-def _slope(t: Text, s: Loops, value: str, y: str, x: str) -> str:
-    """The product of a sensitivity and the first activation's derivative."""
+def _lanes(s: Loops, value: str, lanes: int) -> str:
+    """So many lanes of a vector, and zeros in others."""
+    return value if lanes >= s.lanes else f"part({value}, {lanes})" if lanes > 0 else "splat(0.0)"
+
+
+def _slope(t: Text, s: Loops, value: str, y: str, x: str, lanes: int) -> str:
+    """The product of a sensitivity and the first activation's derivative, in so many lanes: in others it may have no derivative."""
     reads = s.first.reads if s.first else ""
     t(f"before = load(kept, {x})" if "x" in reads else f"before = {value}", f"after = {y}" if "y" in reads else f"after = {value}")
-    t(f"s_ = mul({value}, first_activation_slope(before, after))")
+    t(f"s_ = {_lanes(s, f'mul({value}, first_activation_slope(before, after))', lanes)}")
     return "s_"
 
 
@@ -119,12 +124,12 @@ def _unpooled(t: Text, s: Loops, lanes: int) -> None:
             _from(t, s, "y", place, lanes, "after")
         if "x" in s.second.reads:
             t(f"before = load(kept, {s.parts['u']} + ((c * {pool.rows} + r) * {s.pooled_vectors} + v) * {s.lanes})")
-        t("u = mul(u, second_activation_slope(before, after))")
+        t(f"u = {_lanes(s, 'mul(u, second_activation_slope(before, after))', lanes)}")
     t(f"base = c * {s.y_map} + r * {height * s.y_row} + v * {width * s.lanes}")
     names = taps(t, s, f"{s.parts['y']} + base") if pool.kind in ("sum", "max") or s.mode != "rows" else []
     if pool.kind == "sum":
         t(f"d = {names[0]}", *(f"d = add(d, {name})" for name in names[1:]))
-        t("gc = add(gc, u)", "gs = fma(u, d, gs)", f"u = mul(u, {own(s, 'beta')})")
+        t("gc = add(gc, u)", f"gs = fma(u, {_lanes(s, 'd', lanes)}, gs)", f"u = mul(u, {own(s, 'beta')})")
     elif pool.kind == "mean":
         t(f"u = {divided('u', pool.area)}")
     else:
@@ -132,11 +137,11 @@ def _unpooled(t: Text, s: Loops, lanes: int) -> None:
         for number, name in enumerate(names[1:], start=1):
             t(f"better = both(never(le({name}, top)), eq(top, top))")
             t(f"top = select(better, {name}, top)", f"chosen = select(better, splat({float(number)!r}), chosen)")
-    _spread_out(t, s, pool, read=bool(names))
+    _spread_out(t, s, pool, lanes, read=bool(names))
 
 
-def _spread_out(t: Text, s: Loops, pool: Pool, *, read: bool) -> None:
-    """One vector of windows' sensitivities to the entries of the windows; `read` says whether those are loaded."""
+def _spread_out(t: Text, s: Loops, pool: Pool, lanes: int, *, read: bool) -> None:
+    """One vector of windows' sensitivities, in so many lanes, to the entries of the windows; `read` says whether those are loaded."""
     height, width = pool.size
     flat = s.first is None or s.first.identity
     for a in range(height):
@@ -149,7 +154,9 @@ def _spread_out(t: Text, s: Loops, pool: Pool, *, read: bool) -> None:
             if s.mode == "rows" and width == 1 and not read:
                 known = f"load(kept, {s.parts['y']} + base + {a * s.y_row})"
             t(f"e = {parts[b]}")
-            value = "e" if flat else _slope(t, s, "e", known, f"{s.parts.get('x', 0)} + base + {a * s.y_row + b * s.lanes}")
+            # In rows windows lie side by side in the entries, else entries of one window in vectors of their own.
+            some = width * lanes - b * s.lanes if s.mode == "rows" else lanes
+            value = "e" if flat else _slope(t, s, "e", known, f"{s.parts.get('x', 0)} + base + {a * s.y_row + b * s.lanes}", some)
             column = f"(v * {width} + {b}) * {s.lanes * s.spread}"
             t(
                 f"store(D, {s.d_at} + (r * {height} + {a}) * {s.d_row} + {s.d_start} + {column}, {value})",
