@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
+from threading import RLock
 from typing import Any
 
 import numpy as np
 
 from . import _call, _inputs, _wiring
 from ._division import Division
-from ._errors import GraphError, HyperparameterError, NonFiniteError, ShapeError, UnknownNameError
+from ._errors import GraphError, HyperparameterError, NonFiniteError, ShapeError
 from ._graph import Graph
 from ._inputs import first_bad
 from ._kernel import Kernel
@@ -41,7 +43,7 @@ class Gradients:
 
 
 class Executor:
-    """Answers questions about a graph; keeps plans, with the memory that they work in, and no values.
+    """Answers questions about a graph, one at a time, whichever threads ask; keeps plans, with the memory that they work in, and no values.
 
     Gradients add up where an array is read more than once and where parameters are shared, here and nowhere
     else. Every method takes parameters and the graph inputs by name (names with a dot as `**{"a.b": array}`).
@@ -94,12 +96,13 @@ class Executor:
         self._works: dict[Any, Work] = {}
         self._refused: dict[Place, str] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self._process, self._lock = os.getpid(), RLock()
 
     def forward(self, params: Parameters, outputs: Sequence[str] | None = None, /, **inputs: Any) -> Values:
         """Return the outputs of the asked nodes ("conv1", "bn.mean"), by the names they were asked by; the graph's output if none are."""
-        asked = _names(outputs, "forward: outputs") or (self.graph.output,)
+        asked = _inputs.names(outputs, "forward: outputs") or (self.graph.output,)
         keys = [_wiring.key(name, self.graph.wires) for name in asked]
-        with self._quiet():
+        with self._turn(), self._quiet():
             work, arrays = self._prepare(params, inputs, tuple(dict.fromkeys(keys)))
             values, sound = work.values(params.vector, arrays, check=self.check_finite)
             if not sound:
@@ -112,7 +115,7 @@ class Executor:
 
     def loss(self, params: Parameters, /, *, reduction: str = "sum", **inputs: Any) -> float:
         """Return the loss over the batch, with penalties: their sum, or with `reduction="mean"` the mean over the batch plus penalties."""
-        with self._quiet():
+        with self._turn(), self._quiet():
             work, arrays = self._prepare(params, inputs, self._targets())
             scale = _scale(work.batch, reduction)
             values, sound = work.values(params.vector, arrays, check=self.check_finite)
@@ -131,8 +134,8 @@ class Executor:
         Raises:
             GraphError: the graph has no loss, or a wanted input feeds constants alone.
         """
-        wanted = _names(wanted_inputs, "wanted_inputs")
-        with self._quiet():
+        wanted = _inputs.names(wanted_inputs, "wanted_inputs")
+        with self._turn(), self._quiet():
             work, arrays = self._prepare(params, inputs, self._targets(), wanted, gradients=True)
             scale = _scale(work.batch, reduction)
             vector = np.empty(self.layout.size, params.dtype) if out is None else params.reused("gradients: out", out)
@@ -169,9 +172,10 @@ class Executor:
 
     def work(self, params: Parameters, /, *, wanted_inputs: Sequence[str] = (), **inputs: Any) -> Work:
         """Return what `gradients` runs, or `predict` for a graph without loss: plan, parts, threads and memory."""
-        if not self._losses:
-            return self._prepare(params, inputs, (self.graph.output,))[0]
-        return self._prepare(params, inputs, self._losses, _names(wanted_inputs, "wanted_inputs"), gradients=True)[0]
+        with self._turn():
+            if not self._losses:
+                return self._prepare(params, inputs, (self.graph.output,))[0]
+            return self._prepare(params, inputs, self._losses, _inputs.names(wanted_inputs, "wanted_inputs"), gradients=True)[0]
 
     def _targets(self) -> tuple[str, ...]:
         if not self._losses:
@@ -223,6 +227,17 @@ class Executor:
             self._pool = ThreadPoolExecutor(self.threads - 1, "cnnframe")
         return self._pool
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles go through the constructor: plans, their memory and threads stay here."""
+        return partial(type(self), check_finite=self.check_finite, kernels=self.kernels, threads=self.threads, wait=self.wait), (self.graph,)
+
+    def _turn(self) -> AbstractContextManager[Any]:
+        """One call at a time, since all work in the same memory; a forked child has none of the threads that its parent had."""
+        if self._process != os.getpid():
+            self._process, self._lock, self._pool = os.getpid(), RLock(), None
+            self._works.clear()
+        return self._lock
+
     def check_parameters(self, params: Any) -> None:
         """Refuse what is not the parameters of this graph.
 
@@ -270,16 +285,6 @@ class Executor:
                 if not np.isfinite(self._penalty(op, name, arg, params)[0]):
                     raise NonFiniteError(f"penalty {op.name} on {name!r} is not finite")
         raise NonFiniteError("a sum of finite contributions to the loss or a gradient is not finite; the numbers are too large for the element type")
-
-
-def _names(given: Any, who: str) -> tuple[str, ...]:
-    """One name or several, as a tuple."""
-    if given == ():  # as it is in a training
-        return ()
-    found = (given,) if isinstance(given, str) else tuple(given or ()) if isinstance(given, (Sequence, set, type(None))) else (given,)
-    for name in found:
-        _inputs.want(name, str, who, "names", UnknownNameError)
-    return found
 
 
 def _scale(batch: int, reduction: str) -> float:

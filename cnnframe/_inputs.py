@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -226,3 +226,13 @@ def check_wanted(wanted: Iterable[str], uses: Mapping[str, Use]) -> None:
             raise UnknownNameError(f"wanted_inputs: the network has no input {name!r}; {nearest(name, uses)}")
         if uses[name].constant:
             raise GraphError(f"wanted_inputs: {name!r} feeds constants alone, and constants get no gradient")
+
+
+def names(given: Any, who: str) -> tuple[str, ...]:
+    """One name or several, as a tuple."""
+    if given == ():  # as it is in a training
+        return ()
+    found = (given,) if isinstance(given, str) else tuple(given or ()) if isinstance(given, (Sequence, set, type(None))) else (given,)
+    for name in found:
+        want(name, str, who, "names", UnknownNameError)
+    return found

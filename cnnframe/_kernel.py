@@ -196,7 +196,9 @@ class Reference(Kernel):
         saved: list[Any] = [None]
 
         def forward() -> None:
-            outputs, saved[0] = _call.forward(op, {name: _read_only(array) for name, array in given.items()})
+            outputs, kept = _call.forward(op, {name: _read_only(array) for name, array in given.items()})
+            # Without a backward nobody would forget it, and the caller's arrays with it.
+            saved[0] = kept if wanted else None
             for name, into in arrays.outputs.items():
                 made = outputs[name]
                 if getattr(made, "dtype", None) != into.dtype or made.shape != into.shape:

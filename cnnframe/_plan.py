@@ -12,7 +12,6 @@ import numpy as np
 
 from ._axes import BATCH, Expr, Shape
 from ._op import Loss, Op
-from ._show import call, table
 
 if TYPE_CHECKING:
     from ._graph import Graph, Node
@@ -137,29 +136,10 @@ class Plan:
         return all(step.op.batch_apart for step in self.steps) and self.batched.issuperset(asked)
 
     def describe(self) -> str:
-        """The stages as a table: nodes and kernel, what they read and make, the gradients that are asked of them, and why other kernels do not serve."""
-        rows, notes = [], dict[tuple[str, str], dict[str, None]]()
-        for number, stage in enumerate(self.stages, 1):
-            first, last = stage.steps[0], stage.steps[-1]
-            used = [*first.sources, *(pair for step in stage.steps for pair in step.parameters)]
-            reads = ", ".join(source if name == source else f"{name}={source}" for name, source in used)
-            makes = ", ".join(f"{array} {shape}" for _, array, shape in last.outputs)
-            gradients = ", ".join(
-                name for step, wanted in zip(stage.steps, stage.chain.wanted, strict=True) for name in step.op.declaration.differentiable if name in wanted
-            )
-            ops = " -> ".join(call(step.op) for step in stage.steps)
-            kernel = stage.kernel.name + ("" if stage.left.name == "plain" else f", {stage.left.name}")
-            rows.append((str(number), ops, kernel, reads, makes, gradients or "-"))
-            for name, why in stage.declined:
-                # A beginning of a run may be declined for the same reason as all of it.
-                notes.setdefault((name, why), {})[str(number)] = None
-        told = [self.note] if self.note else []
-        told += [f"{name} does not serve {'stage' if len(at) == 1 else 'stages'} {', '.join(at)}: {why}" for (name, why), at in notes.items()]
-        head = ("stage", "operations", "kernel", "reads", "makes", "gradients")
-        back = sum(stage.chain.learns for stage in self.stages)
-        return "\n".join(
-            [f"batch {self.batch}, {self.dtype}, {len(self.stages)} stages forward, {back} back", *table(head, rows), *told, *filter(None, [self.note])]
-        )
+        """The stages as a table: nodes, kernel and layouts, what they read, make and keep, their gradients; then memory, and why others do not serve."""
+        from ._describe import described
+
+        return described(self)
 
 
 def needed(graph: Graph, targets: Sequence[str]) -> tuple[set[str], tuple[str, ...]]:

@@ -51,7 +51,7 @@ class Program:
         self._crew = crew
         self._threads = threads
         self._placing = Placing(plan)
-        scratch = max((_scratch_bytes(stage) for stage in plan.stages), default=0)
+        scratch = max((scratch_bytes(stage) for stage in plan.stages), default=0)
         flat = layout.size * plan.dtype.itemsize
         # Gradients that no kernel writes, or several, which add.
         uses = Counter(array for step in plan.backward for _, array in step.parameters)
@@ -237,7 +237,7 @@ class Program:
             else:
                 size = math.prod(buffer.shape) * np.dtype(buffer.dtype).itemsize
                 found[name] = self._scratch[offset : offset + size].view(buffer.dtype).reshape(buffer.shape)
-                offset += _lines(buffer)
+                offset += buffer_bytes(buffer)
         return found
 
 
@@ -254,9 +254,11 @@ def _joined(calls: list[Call]) -> list[Call]:
     return found
 
 
-def _lines(buffer: Buffer) -> int:
+def buffer_bytes(buffer: Buffer) -> int:
+    """What a buffer takes, in whole lines."""
     return -(-math.prod(buffer.shape) * int(np.dtype(buffer.dtype).itemsize) // ALIGNMENT) * ALIGNMENT
 
 
-def _scratch_bytes(stage: Stage) -> int:
-    return sum(_lines(buffer) for buffer in stage.kernel.buffers().values() if not buffer.kept)
+def scratch_bytes(stage: Stage) -> int:
+    """What a stage needs while it runs."""
+    return sum(buffer_bytes(buffer) for buffer in stage.kernel.buffers().values() if not buffer.kept)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
 from functools import cache, partial
 from itertools import accumulate, pairwise
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -87,14 +88,16 @@ class Work:
             for program, span in zip(self._programs[worker], self._spans[worker], strict=True):
                 given = self._part(inputs, span, plan.inputs)
                 sound = sound and (not early or finite(given))
-                program.load(parameters, given)
-                program.forward()
-                losses.append(program.losses())
-                parts = self._part(found, span, [name for name in plan.targets if self._one or name in plan.batched])
-                for name, array in parts.items():
-                    program.value(name, array)
+                try:
+                    program.load(parameters, given)
+                    program.forward()
+                    losses.append(program.losses())
+                    parts = self._part(found, span, [name for name in plan.targets if self._one or name in plan.batched])
+                    for name, array in parts.items():
+                        program.value(name, array)
+                finally:
+                    program.give_back()
                 sound = sound and (not check or finite(parts))
-                program.give_back()
             return losses, sound and (worker > 0 or early or not check or finite(whole))
 
         answers = self._each(run)
@@ -124,14 +127,16 @@ class Work:
             for number, (program, span) in enumerate(zip(self._programs[worker], self._spans[worker], strict=True)):
                 given, slopes = self._part(inputs, span, plan.inputs), self._part(found, span, plan.wanted_inputs)
                 sound = sound and (not early or finite(given))
-                program.load(parameters, given, total)
-                program.forward()
-                program.backward(scale)
-                losses += program.losses()
-                for name, array in slopes.items():
-                    program.input_gradient(name, array)
+                try:
+                    program.load(parameters, given, total)
+                    program.forward()
+                    program.backward(scale)
+                    losses += program.losses()
+                    for name, array in slopes.items():
+                        program.input_gradient(name, array)
+                finally:
+                    program.give_back()
                 sound = sound and (not check or finite(slopes))
-                program.give_back()
                 if not program.gives and program.gradient is not total:
                     np.copyto(total, program.gradient) if not number else np.add(total, program.gradient, out=total)
             return losses, sound and (worker > 0 or early or not check or finite(whole))
@@ -159,24 +164,80 @@ class Work:
 
     def _at_once(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         """The answers of calls, of which this thread makes the first, and others the others."""
-        # In this thread's context, where settings of NumPy are.
-        others: list[Future[Any]] = []
-        alone: Sequence[Callable[[], Any]] = ()
+        turns = [_Turn(call) for call in calls[1:]]
+        alone = False
         try:
-            others += (self._pool().submit(copy_context().run, call) for call in calls[1:])
-        except RuntimeError:
-            # No further thread can be had: this one does the same work.
-            alone = calls[1 + len(others) :]
-        try:
+            try:
+                for turn in turns:
+                    # In this thread's context, where settings of NumPy are.
+                    self._pool().submit(copy_context().run, turn)
+            except RuntimeError:
+                # No further thread can be had, though one that there is may still come to it.
+                alone = True
             mine = calls[0]()
-            rest = [call() for call in alone]
+            for turn in turns:
+                if alone:
+                    turn()
+                turn.wait()
         finally:
-            # Whatever happens, nobody works on when this returns.
-            answers = [other.exception() or other.result() for other in others]
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        return [mine, *answers, *rest]
+            _ended(turns)
+        for turn in turns:
+            if turn.error is not None:
+                raise turn.error
+        return [mine, *(turn.answer for turn in turns)]
+
+
+class _Turn:
+    """A call that is made once, by whoever comes to it first.
+
+    Attributes:
+        answer: what it returned.
+        error: what it raised.
+    """
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.answer: Any = None
+        self.error: BaseException | None = None
+        self._call: Callable[[], Any] | None = call
+        self._taken, self._over = Lock(), Lock()
+        self._over.acquire()
+
+    def __call__(self) -> None:
+        """Make the call, unless somebody has come to it."""
+        if self._taken.acquire(blocking=False):
+            try:
+                self.answer = self._call() if self._call is not None else None
+            except BaseException as error:  # noqa: BLE001 # it is raised where the answer is wanted
+                self.error = error
+            finally:
+                self._call = None
+                self._over.release()
+
+    def wait(self) -> None:
+        """Return when it has been made."""
+        with self._over:
+            pass
+
+    def end(self) -> None:
+        """Return when nobody makes it any more, or will."""
+        if self._taken.acquire(blocking=False):
+            self._call = None
+            self._over.release()
+        self.wait()
+
+
+def _ended(turns: Iterable[_Turn]) -> None:
+    """Return when nobody works on any more, even if interrupted."""
+    interrupt = None
+    for turn in turns:
+        while True:
+            try:
+                turn.end()
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 def _alone() -> AbstractContextManager[Any]:
@@ -188,13 +249,19 @@ def _alone() -> AbstractContextManager[Any]:
 def products_on(threads: int) -> Iterator[None]:
     """Hold matrix products to so many threads."""
     before = [(library, library.num_threads) for library in _blas()]
-    for library, _ in before:
-        library.set_num_threads(threads)
     try:
+        for library, _ in before:
+            library.set_num_threads(threads)
         yield
     finally:
         for library, count in before:
             library.set_num_threads(count)
+            # Or this thread alone could set it from now on.
+            getattr(library, "clear_controlling_thread", _nothing)()
+
+
+def _nothing() -> None:
+    """Older versions know no such thread."""
 
 
 @cache

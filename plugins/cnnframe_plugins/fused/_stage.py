@@ -258,7 +258,11 @@ def compiled_before(stage: Stage) -> bool:
     """Whether `compile_stage` compiles nothing, since kernels are loaded or on disk."""
     if not checked():
         return False
-    if not all(known_source(op, stage.dtype) for op in stage.ops if isinstance(op, Activation)):
+    try:
+        if not all(known_source(op, stage.dtype) for op in stage.ops if isinstance(op, Activation)):
+            return False
+    except NotSaid:
+        # It has been found out since the stage was let through; compiling it says why.
         return False
     loops, code = _code(stage)
     return code.fetch() and SERIES.fetch() and all(layout.ready(stage.dtype) for layout in _layouts(loops, stage))
@@ -288,7 +292,7 @@ def _compiled(stage: Stage) -> Compiled:
 def layouts_of(stage: Stage) -> tuple[Layout, Layout]:
     """The layouts of a stage's input and output, without compiling it; raises as `compile_stage` does."""
     # They do not depend on the activations.
-    return _layouts(_loops(stage, known_source), stage)
+    return _layouts(_loops(stage, lambda *_: None), stage)
 
 
 def _layouts(loops: Loops | Products, stage: Stage) -> tuple[Layout, Layout]:

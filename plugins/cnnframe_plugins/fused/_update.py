@@ -19,9 +19,8 @@ _SOURCE: Final = """
 @njit
 def stepped(w, g, v, numbers, decays, moves):
     slope = g
-    if decays >= 0:
-        # As in NumPy, what does not decay has 0 added.
-        slope = add(g, mul(spread(numbers, 1), w)) if decays > 0 else add(g, splat(0.0))
+    if decays > 0:
+        slope = add(g, mul(spread(numbers, 1), w))
     fall = mul(spread(numbers, 0), slope)
     step = sub(mul(spread(numbers, 2), v), fall) if moves else sub(splat(-0.0), fall)
     return add(w, step), step
@@ -93,7 +92,7 @@ def update(p: Any, g: Any, v: Any, rate: float, decay: float, momentum: float, p
     """velocity <- momentum v - rate (g + decay p), after <- p + velocity, with the roundings of the same in NumPy.
 
     All are contiguous, of one element type and length; `after` and `velocity` have memory of their own. Of each part there is its
-    start, its stop, and 1 if it decays, 0 if not, or -1 if nothing does. Without momentum there is no velocity, and the step is taken at once.
+    start, its stop, and 1 if it decays or -1 if not. Without momentum there is no velocity, and the step is taken at once.
     """
     lanes = _simd.width(p.dtype.name)
     rows = np.array(parts, np.int64)
