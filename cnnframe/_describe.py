@@ -45,8 +45,9 @@ def _row(number: int, stage: Stage) -> tuple[str, ...]:
         name for step, wanted in zip(stage.steps, stage.chain.wanted, strict=True) for name in step.op.declaration.differentiable if name in wanted
     )
     ops = " -> ".join(call(step.op) for step in stage.steps)
-    layouts = "" if stage.taken == stage.left == PLAIN else f", {stage.taken.name} -> {stage.left.name}"
-    return str(number), ops, stage.kernel.name + layouts, reads, makes, gradients or "-", *_buffers(stage)
+    names = list(dict.fromkeys([stage.taken.name, stage.left.name]))
+    kernel = stage.kernel.name + ("" if names == [PLAIN.name] else f", {' -> '.join(names)}")
+    return str(number), ops, kernel, reads, makes, gradients or "-", *_buffers(stage)
 
 
 def _buffers(stage: Stage) -> tuple[str, str]:

@@ -175,9 +175,9 @@ class Work:
                 # No further thread can be had, though one that there is may still come to it.
                 alone = True
             mine = calls[0]()
+            for turn in turns if alone else ():
+                turn()
             for turn in turns:
-                if alone:
-                    turn()
                 turn.wait()
         finally:
             _ended(turns)

@@ -156,6 +156,21 @@ def test_a_fusing_kernel_in_a_layout_of_its_own_serves():
     assert np.allclose(run.gradients(params, **arrays).parameters.vector, plain.gradients(params, **arrays).parameters.vector, rtol=1e-10)
 
 
+def test_a_plan_says_what_it_works_in():
+    graph = cf.Graph.chain(TANH, TANH, make("dense", units=300), inputs="n 5", loss=make("squared_error"))
+    params, arrays = question(graph, 7)
+    run = cf.Executor(graph, kernels=(*NUMPY, *cf.load(plugin(TanhTwice), entry_points=False).kernels))
+    text = run.plan(params, **arrays).describe()
+    ((program,),) = run.work(params, **arrays)._programs
+    arena = program._placing.arena
+    memory = f"memory: {arena.bytes / 1024:.1f} KiB for {len(arena.requests)} arrays, which by themselves would take {arena.apart / 1024:.1f} KiB"
+    assert memory in text and "; 16.4 KiB of scratch" in text
+    assert text.endswith("rearranged: scaled_tanh2 as plain")
+    loss = next(line for line in text.splitlines() if "squared_error" in line)
+    # The error of 7 times 300 numbers of 8 bytes, in whole lines of 64.
+    assert "error 16.4 KiB" in loss and loss.endswith("16.4 KiB")
+
+
 def test_a_kernel_that_declines_says_why_and_another_serves():
     graph = small(CONV, TANH, TANH)
     run = cf.Executor(graph, kernels=(*NUMPY, TanhTwice))

@@ -64,7 +64,7 @@ def test_others_serve_until_a_kernel_is_ready_and_then_it_does():
     for _ in range(3):
         assert np.array_equal(run.predict(params, x=arrays["x"]), want)
     text = run.plan(params, **arrays).describe()
-    assert "slow: 1 kernel is being compiled; until then others serve, whose answers differ by roundings" in text
+    assert text.count("slow: 1 kernel is being compiled; until then others serve, whose answers differ by roundings") == 1
     first = run.gradients(params, **arrays)
     work = run.work(params, **arrays)
     assert run.work(params, **arrays) is work

@@ -99,7 +99,7 @@ def _from(t: Text, s: Loops, source: str, place: str, lanes: int, name: str) -> 
 
 def _lanes(s: Loops, value: str, lanes: int) -> str:
     """So many lanes of a vector, and zeros in others."""
-    return value if lanes >= s.lanes else f"part({value}, {lanes})" if lanes > 0 else "splat(0.0)"
+    return value if lanes >= s.lanes else f"leading({value}, {lanes})" if lanes > 0 else "splat(0.0)"
 
 
 def _slope(t: Text, s: Loops, value: str, y: str, x: str, lanes: int) -> str:

@@ -60,11 +60,6 @@ def key(source: str) -> str:
     return hashlib.sha256(f"{setting()}\n{source}".encode()).hexdigest()
 
 
-def there(name: str) -> bool:
-    """Whether there is code under a name; it may still be damaged."""
-    return (folder() / f"{name}.kernel").is_file()
-
-
 def read(name: str) -> bytes | None:
     """The code kept under a name; None if there is none, or if it was damaged, and then it is gone."""
     path = folder() / f"{name}.kernel"

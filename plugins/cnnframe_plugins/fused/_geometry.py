@@ -63,14 +63,6 @@ class Linear:
         """Height and width of the input with its border of zeros."""
         return self.height + 2 * self.padding[0], self.width + 2 * self.padding[1]
 
-    def tap(self, row: int | str, column: int) -> str:
-        """Where in a kernel the entry is that lies over a place of the window."""
-        kh, kw = self.size
-        column = kw - 1 - column if self.flipped else column
-        if isinstance(row, int):
-            return str((kh - 1 - row if self.flipped else row) * kw + column)
-        return f"({kh - 1} - {row}) * {kw} + {column}" if self.flipped else f"{row} * {kw} + {column}"
-
 
 @dataclass(frozen=True)
 class Pool:

@@ -215,13 +215,13 @@ def _parts(kit: _Kit) -> dict[str, Any]:
             offset = b.add(v[1], b.mul(v[3], v[3].type(lane)))
             b.store(b.extract_element(v[2], ir.IntType(32)(lane)), b.gep(v[0], [offset]))
 
-    def part(b: Any, v: Any, s: Any, _c: Any) -> Any:
+    def leading(b: Any, v: Any, s: Any, _c: Any) -> Any:
         count = int(s.args[-1].literal_value)
         return b.shuffle_vector(v[0], ir.Constant(kit.shape, None), kit.numbers([lane if lane < count else kit.lanes + lane for lane in range(kit.lanes)]))
 
     return {
         # The first lanes, a literal number, of a vector, and else 0.
-        "part": _intrinsic(2, lambda _v, n: vector(vector, n), part),
+        "leading": _intrinsic(2, lambda _v, n: vector(vector, n), leading),
         # The first lanes, a literal number, from or to p[i:], and else 0; no other memory is touched.
         "load_part": _intrinsic(3, lambda p, _i, n: vector(p, at, n), load_part),
         "store_part": _intrinsic(4, lambda p, _i, _v, n: types.none(p, at, vector, n), store_part),
@@ -340,7 +340,6 @@ def _across(kit: _Kit) -> dict[str, Any]:
     def mixed(chosen: list[int]) -> Any:
         return _intrinsic(2, lambda *_: vector(vector, vector), lambda b, v, _s, _c: b.shuffle_vector(v[0], v[1], kit.numbers(chosen)))
 
-    half = lanes // 2
     joined = list(range(2 * lanes))
     pairs = [lane for pair in zip(range(lanes), range(lanes, 2 * lanes), strict=True) for lane in pair]
     return {
@@ -350,6 +349,4 @@ def _across(kit: _Kit) -> dict[str, Any]:
         "odds": mixed(joined[1::2]),
         "zip_low": mixed(pairs[:lanes]),
         "zip_high": mixed(pairs[lanes:]),
-        "halves_low": mixed(joined[:half] + joined[lanes : lanes + half]),
-        "halves_high": mixed(joined[half:lanes] + joined[lanes + half :]),
     }
