@@ -26,19 +26,24 @@ class Bound:
 
     What it may not rely on is spoiled, so that whoever judges its answers sees it: what is in memory that it was not the last to
     write to, and between its forward and its backward the inputs and outputs that it does not `keep`. The parameters of one that
-    `follows` lie elsewhere in every run, and so do their gradients. Whatever else it declares that gradients may do, such as to lie where
-    the input lay, must lead to the same bits.
+    `follows` lie elsewhere in every run, and so do their gradients. Whatever else it offers, such as gradients that lie where the input
+    lay, or outputs as the next kernel takes them, must lead to the same bits.
 
     Raises:
         ContractError: it wrote to arrays that are given, or something else where it was called or bound in another way that it offers.
     """
 
-    def __init__(self, kernel: type[Kernel], chain: Chain, given: MemoryLayout, arrays: Sequence[Mapping[str, Array]]) -> None:
+    def __init__(
+        self, kernel: type[Kernel], chain: Chain, given: MemoryLayout, arrays: Sequence[Mapping[str, Array]], left: MemoryLayout | None = None
+    ) -> None:
         self.kernel = kernel
         self.chain = chain
         # As planners ask; what it answers was heard before, but it must not raise.
         kernel.declines(chain)
-        self._lies = kernel.layouts(chain, given)
+        taken, usual = kernel.layouts(chain, given)
+        self._lies = taken, left or usual
+        self._handed = left is not None
+        self._other: Bound | None = None
         made = kernel(chain, *self._lies)
         if not made.ready():
             made.prepare()
@@ -65,6 +70,8 @@ class Bound:
         self._move()
         self._calls = self._bind(self._held, self._made, self._gradients, self._moved)
         self._rehearse()
+        if not self._handed and taken not in (usual, PLAIN) and kernel.leaves(chain, usual, taken):
+            self._other = Bound(kernel, chain, given, arrays, taken)
 
     def _layout(self, number: int, name: str) -> MemoryLayout:
         """How an argument of one of the operations lies, and its gradient."""
@@ -193,6 +200,12 @@ class Bound:
         outputs = {name: np.empty(shape, self.chain.dtype) for name, shape in self.chain.outputs.items()}
         for name, array in outputs.items():
             self._lies[1].unpack(self._made[name], array)
+            if self._handed:
+                packed = np.empty_like(self._made[name])
+                self._lies[1].pack(array, packed)
+                self._agrees(self._made, {name: packed})
+        if self._other is not None:
+            self._agrees(self._other.forward(), outputs)
         if "outputs" not in self._kept:
             for array in self._made.values():
                 _spoil(array)
@@ -215,7 +228,19 @@ class Bound:
         self._unchanged()
         for name, array in self._cotangents.items():
             self._same(self._lies[1], array, np.asarray(cotangents[name]), f"the cotangent of {name!r}")
-        return self._users(self._gradients)
+        found = self._users(self._gradients)
+        if self._other is not None:
+            for mine, own in zip(self._other.backward(cotangents), found, strict=True):
+                self._agrees(mine, own)
+        return found
+
+    def _agrees(self, mine: Mapping[str, Array], wanted: Mapping[str, Array]) -> None:
+        for name, array in wanted.items():
+            if not np.array_equal(mine[name], array, equal_nan=array.dtype.kind == "f"):
+                raise ContractError(
+                    f"kernel {self.kernel.name!r} makes something else of {name!r} where it leaves its outputs as the next kernel takes them; what it `leaves` "
+                    "must be what that layout packs, and gradients the same"
+                )
 
     def _users(self, gradients: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
         """Gradients as their users see them."""

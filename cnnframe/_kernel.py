@@ -147,6 +147,11 @@ class Kernel(abc.ABC):
         """In which layout it wants the inputs, where they lie as `given`, and in which it leaves the outputs."""
         return PLAIN, PLAIN
 
+    @classmethod
+    def leaves(cls, chain: Chain, left: MemoryLayout, wanted: MemoryLayout) -> bool:  # noqa: ARG003 # overriding methods use them
+        """Whether it can leave the outputs as the next kernel wants them, in place of what `layouts` said: bit for bit what that layout packs."""
+        return False
+
     def ready(self) -> bool:
         """Whether `buffers` and `bind` can be called at once; if not, `prepare` comes before."""
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ._kernel import Chain, Kernel, Reference
@@ -63,7 +63,17 @@ def choose(
         stages.append(stage)
         done.update(served.node for served in stage.steps)
         lies.update((array, stage.left) for _, array, _ in stage.steps[-1].outputs)
-    return tuple(stages)
+    return tuple(_handed_on(stage, stages) for stage in stages)
+
+
+def _handed_on(stage: Stage, stages: Sequence[Stage]) -> Stage:
+    """The stage, or one that leaves its output in the layout that all who read it take, if its kernel can."""
+    ((_, array, _), *others) = stage.steps[-1].outputs
+    wanted = {other.taken for other in stages for name, source in other.steps[0].sources if source == array and name in other.steps[0].op.declaration.inputs}
+    if others or len(wanted) != 1 or wanted & {stage.left, PLAIN} or not stage.kernel.leaves(stage.chain, stage.left, *wanted):
+        return stage
+    (left,) = wanted
+    return replace(stage, kernel=type(stage.kernel)(stage.chain, stage.taken, left), left=left)
 
 
 def _run(step: Step, following: Mapping[str, Step], readers: Mapping[str, int], kept: frozenset[str]) -> list[Step]:

@@ -10,7 +10,7 @@ import pytest
 from shared_calls import Halves
 
 import cnnframe as cf
-from cnnframe import ROWS_FIRST, Kernel
+from cnnframe import PLAIN, ROWS_FIRST, Kernel, MemoryLayout
 from cnnframe._served import served
 from cnnframe_derivations import verify
 from cnnframe_derivations.suite import Settings
@@ -212,6 +212,76 @@ class ForgetsTargets(Late):
         gradient[...] = slope * (gradient - t)
 
 
+class Framed(MemoryLayout):
+    """A zero on either side of all numbers."""
+
+    name = "framed"
+
+    def shape(self, plain):
+        return (int(np.prod(plain)) + 2,)
+
+    def pack(self, plain, out):
+        out[...] = 0
+        out[1:-1] = plain.reshape(-1)
+
+    def unpack(self, packed, out):
+        out.reshape(-1)[...] = packed[1:-1]
+
+
+class Hands(Kernel):
+    """Right: takes framed numbers, and leaves them so if it is asked to."""
+
+    name = "hands"
+
+    @classmethod
+    def matches(cls, ops):
+        return int(ops[0].name == "relu")
+
+    @classmethod
+    def layouts(cls, chain, given):
+        return Framed(), PLAIN
+
+    @classmethod
+    def leaves(cls, chain, left, wanted):
+        return isinstance(wanted, Framed)
+
+    def bind(self, arrays):
+        framed = isinstance(self.left, Framed)
+        x, y = arrays.given[0]["x"][1:-1], arrays.outputs["y"]
+        inner = y[1:-1] if framed else y.reshape(-1)
+
+        def forward():
+            np.maximum(x, 0, out=inner)
+            if framed:
+                self.frame(y)
+
+        def backward():
+            dy = arrays.cotangents["y"]
+            arrays.gradients[0]["x"][1:-1] = np.where(x > 0, self.slope(dy) if framed else dy.reshape(-1), 0)
+
+        return forward, backward
+
+    def frame(self, y):
+        y[[0, -1]] = 0
+
+    def slope(self, dy):
+        return dy[1:-1]
+
+
+class LeavesNoZeros(Hands):
+    """Writes nothing around its output."""
+
+    def frame(self, y):
+        pass
+
+
+class ReadsBeside(Hands):
+    """Reads the frame of the cotangent for its first entries."""
+
+    def slope(self, dy):
+        return dy[:-2]
+
+
 class Forgets(RIGHT):
     """Writes no output for an even number of maps."""
 
@@ -280,6 +350,15 @@ def test_a_gradient_that_is_written_last_may_lie_over_whatever_came_in():
     assert verify_kernel(OPS["squared_error"], Late, run).verdict == "verified"
     report = verify_kernel(OPS["squared_error"], ForgetsTargets, run)
     assert report.verdict == "refuted" and "where the gradient of 'y' lies where 't' lay; as it declares `writes_last`" in str(report).replace("\n    ", " ")
+
+
+def test_an_output_that_is_handed_on_is_what_the_next_kernel_takes():
+    run = Settings("smoke")
+    assert verify_kernel(OPS["relu"], Hands, run).verdict == "verified"
+    for wrong, what in ((LeavesNoZeros, "'y'"), (ReadsBeside, "'x'")):
+        report = verify_kernel(OPS["relu"], wrong, run)
+        said = f"makes something else of {what} where it leaves its outputs as the next kernel takes them"
+        assert report.verdict == "refuted" and said in str(report).replace("\n    ", " ")
 
 
 def test_the_shares_of_a_call_are_judged_by_the_call():

@@ -154,6 +154,12 @@ def fused(case, x, params, dy):
     flat = {name: room(layout.size(array.shape)) for name, layout, array in (("x", kernel.input_layout, x), ("dy", kernel.output_layout, dy))}
     kernel.input_layout.pack(x, flat["x"])
     kernel.output_layout.pack(dy, flat["dy"], gradient=True)
+    if case.border:
+        # Nobody writes to the border of a gradient.
+        inner = kernel.output_layout._inner(flat["dy"], dy.shape)
+        maps = inner.copy()
+        flat["dy"][...] = np.nan
+        inner[...] = maps
     y, dx, saved, scratch = room(flat["dy"].size), room(flat["x"].size), room(kernel.saved), room(kernel.scratch)
     gradients = {name: room(value.shape) for name, value in params.items()}
     assert kernel.parameters == {name: value.size for name, value in params.items()}

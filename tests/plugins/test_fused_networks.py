@@ -23,6 +23,24 @@ def network(*layers, inputs):
     return cf.Graph.chain(*layers, make("flatten"), make("dense", units=3), TANH, inputs=inputs, loss=make("squared_error"))
 
 
+def forked(*paddings):
+    """A convolution that several others read, by their paddings."""
+    sizes = [2 * padding + 1 for padding in paddings]
+    after = [
+        cf.Node(f"after{number}", make("conv", maps=32, size=size, padding=padding), {"x": "before"})
+        for number, (size, padding) in enumerate(zip(sizes, paddings, strict=True))
+    ]
+    nodes = [
+        cf.Node("before", make("conv", maps=32, size=3, padding=1), {"x": "x"}),
+        *after,
+        cf.Node("both", make("add"), {"a": "after0", "b": "after1"}),
+        cf.Node("flat", make("flatten"), {"x": "both"}),
+        cf.Node("dense", make("dense", units=3), {"x": "flat"}),
+        cf.Node("loss", make("squared_error"), {"y": "dense", "t": "t"}),
+    ]
+    return cf.Graph(nodes, inputs={"x": "n 8 5 6", "t": "n 3"})
+
+
 NETS = {
     "samples side by side": (network(make("conv", maps=2, size=3), TANH, make("subsample", size=2), TANH, inputs="n 1 8 8"), 43),
     "few samples": (network(make("conv", maps=2, size=3), TANH, make("subsample", size=2), TANH, inputs="n 1 8 8"), 1),
@@ -43,7 +61,37 @@ NETS = {
         network(make("conv", maps=32, size=3, padding=1), make("relu"), make("conv", maps=32, size=3, padding=1), make("relu"), inputs="n 8 6 8"),
         5,
     ),
+    "borders that differ, and one that nobody wants": (
+        network(
+            make("conv", maps=32, size=3, padding=1),
+            make("relu"),
+            make("max_pool", size=2, stride=2),
+            make("conv", maps=48, size=5, padding=2),
+            make("softplus"),
+            make("conv", maps=32, size=3, padding=3),
+            TANH,
+            make("conv", maps=32, size=3),
+            inputs="n 8 8 6",
+        ),
+        5,
+    ),
+    "two that want the same border": (forked(1, 1), 5),
+    "two that want others": (forked(1, 2), 5),
 }
+
+
+@needs_numba
+@pytest.mark.parametrize(
+    ("name", "same"), [("maps side by side, with borders", 1), ("borders that differ, and one that nobody wants", 3), ("two that want the same border", 2)]
+)
+def test_outputs_are_left_between_the_borders_that_their_readers_want(name, same):
+    graph, batch = NETS[name]
+    params = cf.Parameters.initialise(graph, dtype=np.float64)
+    arrays = {key: np.zeros(shape) for key, shape in graph.shapes(batch).items() if key in graph.inputs}
+    stages = {stage.steps[-1].outputs[0][1]: stage for stage in cf.Executor(graph, wait=True).plan(params, **arrays).stages}
+    wide = [stage for stage in stages.values() if stage.taken.name.startswith("maps") and stage.steps[0].sources[0][1] in stages]
+    met = [stages[stage.steps[0].sources[0][1]].left == stage.taken for stage in wide]
+    assert met == [True] * same
 
 
 @needs_numba

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 
 from cnnframe import PLAIN, Activation, Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
@@ -112,14 +113,19 @@ class FusedKernel(Kernel):
         taken, left = (PLAIN if layout.kind == "plain" else Side(layout) for layout in layouts_of(_stage(chain)))
         return taken, left
 
+    @classmethod
+    def leaves(cls, chain: Chain, left: MemoryLayout, wanted: MemoryLayout) -> bool:  # noqa: ARG003 # the layouts say enough
+        """Maps that lie side by side, between other borders of zeros."""
+        return isinstance(left, Side) and left.reaches(wanted)
+
     def ready(self) -> bool:
         """Whether the code is there, in this process or on disk."""
-        return compiled_before(_stage(self.chain))
+        return compiled_before(self._stage)
 
     def prepare(self) -> str:
         """Compile the code, or fetch it."""
         try:
-            compile_stage(_stage(self.chain))
+            compile_stage(self._stage)
         except (Declined, KernelError) as error:
             return str(error)
         return ""
@@ -127,7 +133,11 @@ class FusedKernel(Kernel):
     @cached_property
     def compiled(self) -> Compiled:
         """The code."""
-        return compile_stage(_stage(self.chain))
+        return compile_stage(self._stage)
+
+    @property
+    def _stage(self) -> Stage:
+        return replace(_stage(self.chain), border=self.left.layout.border if isinstance(self.left, Side) else 0)
 
     def lends(self, name: str) -> bool:
         """The input, where it is read as it lies."""
