@@ -13,6 +13,7 @@ from ._errors import ContractError
 from ._kernel import Arrays, Chain, Kernel
 from ._memory import PLAIN, Call, MemoryLayout, address
 from ._op import Array
+from ._ways import Lies, ways
 
 THREADS = 3
 """How many share a call that can be shared."""
@@ -33,20 +34,15 @@ class Bound:
         ContractError: it wrote to arrays that are given, or something else where it was called or bound in another way that it offers.
     """
 
-    def __init__(
-        self, kernel: type[Kernel], chain: Chain, given: MemoryLayout, arrays: Sequence[Mapping[str, Array]], left: MemoryLayout | None = None
-    ) -> None:
+    def __init__(self, kernel: type[Kernel], chain: Chain, given: MemoryLayout, arrays: Sequence[Mapping[str, Array]], lies: Lies | None = None) -> None:
         self.kernel = kernel
         self.chain = chain
         # As planners ask; what it answers was heard before, but it must not raise.
         kernel.declines(chain)
-        taken, usual = kernel.layouts(chain, given)
-        self._lies = taken, left or usual
-        self._handed = left is not None
+        usual, *others = ways(kernel, chain, given)
+        self._lies = lies or usual
+        self._handed = lies is not None
         self._other: Bound | None = None
-        made = kernel(chain, *self._lies)
-        if not made.ready():
-            made.prepare()
         self._first = frozenset(chain.ops[0].declaration.inputs)
         self._meant = [{name: np.array(array, order="C") for name, array in own.items()} for own in arrays]
         self._held = [
@@ -59,6 +55,9 @@ class Bound:
             {name: np.empty(self._layout(number, name).shape(chain.given[number][name]), chain.dtype) for name in sorted(wanted)}
             for number, wanted in enumerate(chain.wanted)
         ]
+        made = kernel(chain, *self._lies)
+        if not made.ready():
+            made.prepare()
         self._kept = made.kept()
         asked = made.buffers()
         self._buffers = {name: np.empty(buffer.shape, buffer.dtype) for name, buffer in asked.items()}
@@ -70,8 +69,8 @@ class Bound:
         self._move()
         self._calls = self._bind(self._held, self._made, self._gradients, self._moved)
         self._rehearse()
-        if not self._handed and taken not in (usual, PLAIN) and kernel.leaves(chain, usual, taken):
-            self._other = Bound(kernel, chain, given, arrays, taken)
+        if others and not self._handed:
+            self._other = Bound(kernel, chain, given, arrays, *others)
 
     def _layout(self, number: int, name: str) -> MemoryLayout:
         """How an argument of one of the operations lies, and its gradient."""

@@ -172,6 +172,11 @@ class Kernel(abc.ABC):
         """The memory that it needs besides the arrays of the chain; none, unless overridden."""
         return {}
 
+    @classmethod
+    def examples(cls) -> Sequence[tuple[Op, Mapping[str, Shape]]]:
+        """Operations, each with the shapes of its inputs, that whoever judges the kernel tries besides small ones: sizes from which it works otherwise."""
+        return ()
+
     @abc.abstractmethod
     def bind(self, arrays: Arrays) -> tuple[Call, Call | None]:
         """Return forward and backward as calls without arguments; backward may be None where no gradient is wanted."""

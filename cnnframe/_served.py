@@ -14,6 +14,7 @@ from ._bound import Bound
 from ._kernel import Chain, Kernel
 from ._memory import PLAIN, MemoryLayout
 from ._op import Array, Op
+from ._ways import prepared
 
 
 def served(cls: type[Op], kernel: type[Kernel], given: MemoryLayout = PLAIN) -> type[Op]:
@@ -25,7 +26,7 @@ def served(cls: type[Op], kernel: type[Kernel], given: MemoryLayout = PLAIN) -> 
     def forward(self: Op, **arrays: Array) -> tuple[Any, Any]:
         dtype = next(np.asarray(arrays[name]).dtype for name in self.declaration.differentiable)
         chain = chain_of(_original(self, cls), {name: np.shape(array) for name, array in arrays.items()}, dtype)
-        if kernel.unavailable() or kernel.declines(chain) or kernel(chain, *kernel.layouts(chain, given)).prepare():
+        if kernel.unavailable() or kernel.declines(chain) or prepared(kernel, chain, given):
             outputs, saved = cls.forward(self, **arrays)
             return outputs, (None, saved)
         run = Bound(kernel, chain, given, (arrays,))

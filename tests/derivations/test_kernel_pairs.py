@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from threading import Event, Thread
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -359,6 +361,54 @@ def test_an_output_that_is_handed_on_is_what_the_next_kernel_takes():
         report = verify_kernel(OPS["relu"], wrong, run)
         said = f"makes something else of {what} where it leaves its outputs as the next kernel takes them"
         assert report.verdict == "refuted" and said in str(report).replace("\n    ", " ")
+
+
+class Large(RIGHT):
+    """Wrong from 40 maps on, which no small case has; it says so in its examples."""
+
+    name = "large"
+
+    @classmethod
+    def examples(cls):
+        return [(SUBSAMPLE(size=1), {"x": (1, 40, 1, 2)}), (OPS.make("relu"), {"x": (3,)})]
+
+    def bind(self, arrays):
+        forward, backward = super().bind(arrays)
+
+        def wrong():
+            backward()
+            arrays.gradients[0]["beta"][39:] *= 2
+
+        return forward, wrong
+
+
+def test_the_examples_of_a_kernel_are_tried():
+    report = verify_kernel(SUBSAMPLE, Large, Settings("smoke"))
+    assert report.verdict == "refuted" and "x (1, 40, 1, 2)" in str(report)
+
+
+class StartsThreads(Follows):
+    """Prepares itself on a thread that stays."""
+
+    threads: ClassVar[list[Thread]] = []
+    go = Event()
+
+    def ready(self):
+        return bool(self.threads)
+
+    def prepare(self):
+        if not self.threads:
+            self.threads.append(Thread(target=self.go.wait, daemon=True))
+            self.threads[0].start()
+        return ""
+
+
+def test_what_a_kernel_does_to_be_ready_is_not_held_against_a_case():
+    case = '{"hyperparameters": {"dims": 2}, "sizes": {"n": 2, "i": 1, "h0": 1, "h1": 2}, "dtype": "float64", "layout": "C", "values": "small", "seed": 1}'
+    report = replay_kernel(OPS["scale_shift"], StartsThreads, case)
+    StartsThreads.go.set()
+    StartsThreads.threads[0].join()
+    assert report.verdict == "verified" and StartsThreads.threads, str(report)
 
 
 def test_the_shares_of_a_call_are_judged_by_the_call():

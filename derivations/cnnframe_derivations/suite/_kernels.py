@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from types import MappingProxyType
@@ -14,12 +14,13 @@ import numpy as np
 from cnnframe import PLAIN, ROWS_FIRST, Chain, Kernel, MemoryLayout, Op, Registry, UnknownNameError
 from cnnframe._errors import nearest
 from cnnframe._served import chain_of, served
+from cnnframe._ways import prepared
 
 from .._target import target
 from ._bench import Bench, Check, Settings
 from ._box import vary
 from ._calls import BEAT
-from ._cases import Case
+from ._cases import DTYPES, Case
 from ._coverage import sample
 from ._names import BETWEEN
 from ._oracle import Oracle
@@ -32,6 +33,9 @@ LAYOUTS = (PLAIN, ROWS_FIRST)
 
 COMPILED, VALUES = 4, 10
 """Of a kernel that compiles for every shape: structures of the box, and as many drawn ones; and values for each."""
+
+EXAMPLES = 3
+"""Values for each operation that a kernel names itself."""
 
 SAME = "what it says is of the operation, not of a kernel"
 
@@ -53,7 +57,16 @@ class Served(Twin):
     @cached_property
     def drawn(self) -> tuple[Case, ...]:
         """Those of the original that are served."""
-        return self._served(self.original.drawn)
+        return *self._served(self.original.drawn), *self._examples()
+
+    def _examples(self) -> Iterator[Case]:
+        """Those that the kernel names."""
+        for op, shapes in self.kernel.examples():
+            if type(op) is self.original.cls:
+                for dtype in (self.original.run.dtype,) if self.original.run.dtype else DTYPES:
+                    case = Case(op, {**op.declaration.known, **op.sizes(shapes)}, dtype, "C", "small", 0)
+                    prepare(self.kernel, chain_of(op, case.shapes, np.dtype(dtype)), self.layout, case.replay)
+                    yield from (of(replace(vary(case, number), dtype=dtype), self.cls) for number in range(EXAMPLES))
 
     def _served(self, cases: Iterable[Case]) -> tuple[Case, ...]:
         taken = [case for case in cases if not declines(self.kernel, chain_of(case.op, case.shapes, np.dtype(case.dtype)))]
@@ -83,7 +96,7 @@ class Served(Twin):
 def prepare(kernel: type[Kernel], chain: Chain, layout: MemoryLayout, about: str) -> str:
     """Have a kernel do what takes long, and whoever watches told of it; return why it cannot serve, empty if it can."""
     BEAT.get()(f"contract: preparing {about}")
-    return told(lambda: kernel(chain, *kernel.layouts(chain, layout)).prepare(), "")
+    return told(lambda: prepared(kernel, chain, layout), "")
 
 
 def declines(kernel: type[Kernel], chain: Chain) -> str:
@@ -169,6 +182,9 @@ def replay_kernel(cls: type[Op], kernel: type[Kernel], text: str) -> Report:
     Raises:
         DataError: the text is no such case.
     """
+    case = Case.from_replay(cls, text)
+    for layout in LAYOUTS:
+        prepare(kernel, chain_of(case.op, case.shapes, np.dtype(case.dtype)), layout, text)
     found = (replay(served(cls, kernel, layout), text) for layout in LAYOUTS)
     first = next(found)
     return first if first.verdict == "refuted" else next(found)

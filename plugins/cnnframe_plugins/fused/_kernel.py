@@ -17,7 +17,7 @@ from ._compiler import KernelError, unavailable
 from ._geometry import Declined
 from ._layout import Layout
 from ._run import Run
-from ._stage import Compiled, Stage, compile_stage, compiled_before, layouts_of, why_not
+from ._stage import MANY, Compiled, Stage, compile_stage, compiled_before, layouts_of, why_not
 
 
 class Side(MemoryLayout):
@@ -117,6 +117,14 @@ class FusedKernel(Kernel):
     def leaves(cls, chain: Chain, left: MemoryLayout, wanted: MemoryLayout) -> bool:  # noqa: ARG003 # the layouts say enough
         """Maps that lie side by side, between other borders of zeros."""
         return isinstance(left, Side) and left.reaches(wanted)
+
+    @classmethod
+    def examples(cls) -> Sequence[tuple[Op, Mapping[str, tuple[int, ...]]]]:
+        """Convolutions of so many maps that these lie side by side."""
+        return [
+            (Conv(maps=MANY, size=2, padding=1), {"x": (2, MANY // 2, 2, 2)}),
+            (Conv(maps=MANY, size=(1, 2), stride=(1, 2)), {"x": (2, MANY // 2, 2, 5)}),
+        ]
 
     def ready(self) -> bool:
         """Whether the code is there, in this process or on disk."""
