@@ -13,9 +13,10 @@ from shared_calls import Halves
 
 import cnnframe as cf
 from cnnframe import PLAIN, ROWS_FIRST, Kernel, MemoryLayout
-from cnnframe._served import served
+from cnnframe._served import chain_of, served
 from cnnframe_derivations import verify
 from cnnframe_derivations.suite import Settings
+from cnnframe_derivations.suite._cases import Case
 from cnnframe_derivations.suite._chain_bench import verify_chain
 from cnnframe_derivations.suite._jobs import judge
 from cnnframe_derivations.suite._kernels import COMPILED, replay_kernel, resolve, serving, verify_kernel, with_kernels
@@ -385,6 +386,19 @@ class Large(RIGHT):
 def test_the_examples_of_a_kernel_are_tried():
     report = verify_kernel(SUBSAMPLE, Large, Settings("smoke"))
     assert report.verdict == "refuted" and "x (1, 40, 1, 2)" in str(report)
+
+
+def test_examples_of_the_box_are_served_and_reach_what_they_are_for():
+    served_by = {}
+    for kernel in OPS.kernels:
+        for op, shapes in kernel.examples():
+            chain = chain_of(op, Case(op, {**op.declaration.known, **op.sizes(shapes)}, "float32", "C", "small", 0).shapes, np.dtype(np.float32))
+            assert kernel.matches([op]) == 1
+            if not kernel.unavailable():
+                assert not kernel.declines(chain)
+                served_by.setdefault(kernel.name, []).append(kernel(chain, *kernel.layouts(chain, PLAIN)))
+    assert [made.whole for made in served_by["numpy_conv"]] == [True, True] and {made.gathers for made in served_by["numpy_conv"]} == {True, False}
+    assert all(made.taken.name.startswith("maps") for made in served_by.get("fused", []))
 
 
 class StartsThreads(Follows):

@@ -44,6 +44,14 @@ class ConvKernel(Kernel):
         """Rows first."""
         return ROWS_FIRST, ROWS_FIRST
 
+    @classmethod
+    def examples(cls) -> Sequence[tuple[Op, Mapping[str, tuple[int, ...]]]]:
+        """So many weights that all rows are one product, whose gradient is gathered, or scattered."""
+        return [
+            (Conv(maps=64, size=3, padding=1), {"x": (1, 16, 2, 2)}),
+            (Conv(maps=64, size=3, stride=2, orientation="correlation"), {"x": (2, 16, 5, 4)}),
+        ]
+
     def __init__(self, chain: Chain, taken: MemoryLayout, left: MemoryLayout) -> None:
         """Work out the sizes."""
         super().__init__(chain, taken, left)
