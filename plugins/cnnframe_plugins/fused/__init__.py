@@ -13,7 +13,8 @@ takes, and packs and unpacks arrays where layouts meet), `saved` and `scratch` a
     kernel.forward(x, params, y, saved, scratch)
     kernel.backward(dy, x, y, params, saved, dx, dparams, scratch)
 
-write y and saved, and dx and dparams, and touch nothing else but scratch. Gradients overwrite what was there. Buffers
+write y and saved, and dx and dparams, and touch nothing else but scratch. Gradients overwrite what was there; those of
+parameters are added to it if they are bound so. Buffers
 need no zeros and no alignment, `scratch` may be shared by all stages, and `saved`, x and y must stay as they are until
 `backward` has run. What lies in the lanes beyond the batch belongs to the kernels: `Layout.pack(..., gradient=True)`
 writes zeros there, and a stage's dx may feed the dy of the one before as it is. It may lie exactly where x lies, which is gone then.
