@@ -25,8 +25,9 @@ from ._parameters import Layout, Parameters
 from ._plan import Plan, needed
 from ._preparing import Place, Preparation, Progress
 from ._registry import load
+from ._threads import default_threads, renewal
 from ._watch import watch
-from ._work import Work, default_threads
+from ._work import Work
 
 Values = dict[str, Array]
 _WORKS = 64
@@ -117,7 +118,7 @@ class Executor:
         """Return the loss over the batch, with penalties: their sum, or with `reduction="mean"` the mean over the batch plus penalties."""
         with self._turn(), self._quiet():
             work, arrays = self._prepare(params, inputs, self._targets())
-            scale = _scale(work.batch, reduction)
+            scale = _inputs.scale(work.batch, reduction)
             values, sound = work.values(params.vector, arrays, check=self.check_finite)
             loss = scale * sum(map(float, values.values())) + self.penalty(params)
         if self.check_finite and not (sound and math.isfinite(loss)):
@@ -137,7 +138,7 @@ class Executor:
         wanted = _inputs.names(wanted_inputs, "wanted_inputs")
         with self._turn(), self._quiet():
             work, arrays = self._prepare(params, inputs, self._targets(), wanted, gradients=True)
-            scale = _scale(work.batch, reduction)
+            scale = _inputs.scale(work.batch, reduction)
             vector = np.empty(self.layout.size, params.dtype) if out is None else params.reused("gradients: out", out)
             loss, found, sound = work.gradients(params.vector, arrays, scale, vector, check=self.check_finite)
             loss = scale * loss + self._add_penalties(params, vector)
@@ -159,7 +160,7 @@ class Executor:
         from ._curvature import Question
 
         self.check_parameters(params)
-        return Question(self.graph, params, self._targets(), inputs, self.check_finite).answer(self._penalties, partial(_scale, reduction=reduction))
+        return Question(self.graph, params, self._targets(), inputs, self.check_finite).answer(self._penalties, partial(_inputs.scale, reduction=reduction))
 
     def penalty(self, params: Parameters, /) -> float:
         """Return the sum of the penalties alone."""
@@ -234,8 +235,11 @@ class Executor:
     def _turn(self) -> AbstractContextManager[Any]:
         """One call at a time, since all work in the same memory; a forked child has none of the threads that its parent had."""
         if self._process != os.getpid():
-            self._process, self._lock, self._pool = os.getpid(), RLock(), None
-            self._works.clear()
+            with renewal.lock:
+                if self._process != os.getpid():
+                    self._lock, self._pool = RLock(), None
+                    self._works.clear()
+                    self._process = os.getpid()
         return self._lock
 
     def check_parameters(self, params: Any) -> None:
@@ -285,12 +289,6 @@ class Executor:
                 if not np.isfinite(self._penalty(op, name, arg, params)[0]):
                     raise NonFiniteError(f"penalty {op.name} on {name!r} is not finite")
         raise NonFiniteError("a sum of finite contributions to the loss or a gradient is not finite; the numbers are too large for the element type")
-
-
-def _scale(batch: int, reduction: str) -> float:
-    if reduction not in ("sum", "mean"):
-        raise HyperparameterError(f"reduction must be 'sum' or 'mean'; got {reduction!r}")
-    return 1.0 if reduction == "sum" else 1.0 / batch
 
 
 @cache

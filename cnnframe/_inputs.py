@@ -236,3 +236,10 @@ def names(given: Any, who: str) -> tuple[str, ...]:
     for name in found:
         want(name, str, who, "names", UnknownNameError)
     return found
+
+
+def scale(batch: int, reduction: str) -> float:
+    """What the sum over a batch is multiplied by."""
+    if reduction not in ("sum", "mean"):
+        raise HyperparameterError(f"reduction must be 'sum' or 'mean'; got {reduction!r}")
+    return 1.0 if reduction == "sum" else 1.0 / batch

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import copy_context
-from functools import cache, partial
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import accumulate, pairwise
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,14 +17,10 @@ from ._op import Array
 from ._parameters import Layout
 from ._preparing import Preparation
 from ._program import Program
+from ._threads import at_once, products_on
 
 FAR = 2**20
 """Bytes of inputs from which each thread looks at its own, on their way through its cache; at fewer this thread does, while it would wait for others."""
-
-
-def default_threads() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Work:
@@ -163,112 +156,9 @@ class Work:
             return self._at_once([partial(run, worker) for worker in range(len(self.parts))])
 
     def _at_once(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        """The answers of calls, of which this thread makes the first, and others the others."""
-        turns = [_Turn(call) for call in calls[1:]]
-        alone = False
-        try:
-            try:
-                for turn in turns:
-                    # In this thread's context, where settings of NumPy are.
-                    self._pool().submit(copy_context().run, turn)
-            except RuntimeError:
-                # No further thread can be had, though one that there is may still come to it.
-                alone = True
-            mine = calls[0]()
-            for turn in turns if alone else ():
-                turn()
-            for turn in turns:
-                turn.wait()
-        finally:
-            _ended(turns)
-        for turn in turns:
-            if turn.error is not None:
-                raise turn.error
-        return [mine, *(turn.answer for turn in turns)]
-
-
-class _Turn:
-    """A call that is made once, by whoever comes to it first.
-
-    Attributes:
-        answer: what it returned.
-        error: what it raised.
-    """
-
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self.answer: Any = None
-        self.error: BaseException | None = None
-        self._call: Callable[[], Any] | None = call
-        self._taken, self._over = Lock(), Lock()
-        self._over.acquire()
-
-    def __call__(self) -> None:
-        """Make the call, unless somebody has come to it."""
-        if self._taken.acquire(blocking=False):
-            try:
-                self.answer = self._call() if self._call is not None else None
-            except BaseException as error:  # noqa: BLE001 # it is raised where the answer is wanted
-                self.error = error
-            finally:
-                self._call = None
-                self._over.release()
-
-    def wait(self) -> None:
-        """Return when it has been made."""
-        with self._over:
-            pass
-
-    def end(self) -> None:
-        """Return when nobody makes it any more, or will."""
-        if self._taken.acquire(blocking=False):
-            self._call = None
-            self._over.release()
-        self.wait()
-
-
-def _ended(turns: Iterable[_Turn]) -> None:
-    """Return when nobody works on any more, even if interrupted."""
-    interrupt = None
-    for turn in turns:
-        while True:
-            try:
-                turn.end()
-                break
-            except KeyboardInterrupt as error:
-                interrupt = error
-    if interrupt is not None:
-        raise interrupt
+        return at_once(self._pool, calls)
 
 
 def _alone() -> AbstractContextManager[Any]:
     """Hold matrix products to one thread each: two pools on the same processors wait for each other."""
     return products_on(1)
-
-
-@contextmanager
-def products_on(threads: int) -> Iterator[None]:
-    """Hold matrix products to so many threads."""
-    before = [(library, library.num_threads) for library in _blas()]
-    try:
-        for library, _ in before:
-            library.set_num_threads(threads)
-        yield
-    finally:
-        for library, count in before:
-            library.set_num_threads(count)
-            # Or this thread alone could set it from now on.
-            getattr(library, "clear_controlling_thread", _nothing)()
-
-
-def _nothing() -> None:
-    """Older versions know no such thread."""
-
-
-@cache
-def _blas() -> tuple[Any, ...]:
-    """The libraries of matrix products; set by hand, which takes a tenth of the time that a limit of threadpoolctl does."""
-    try:
-        from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped] # it has no types
-    except ImportError:
-        return ()
-    return tuple(library for library in ThreadpoolController().lib_controllers if library.user_api == "blas")

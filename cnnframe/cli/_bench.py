@@ -20,7 +20,7 @@ from .._graph import Graph
 from .._parameters import Parameters
 from .._preparing import tell
 from .._registry import Registry, load
-from .._work import default_threads, products_on
+from .._threads import default_threads, products_on
 
 BLOCKS = 5
 """A step is timed in blocks, of which the median counts: other programs disturb some."""

@@ -43,17 +43,17 @@ class SGD(Optimizer):
 
     def step(self, parameters, gradients, state, rate):
         """Return the parameters after one step, and the velocity."""
-        if (gradients.layout, gradients.dtype) != (parameters.layout, parameters.dtype):
-            raise ShapeError(f"sgd: gradients like the {parameters.layout.size} {parameters.dtype} parameters were wanted; got {gradients!r}")
+        _fit(parameters, gradients)
         after, velocity = np.empty_like(parameters.vector), np.empty_like(state)
         self._step(parameters, gradients.vector, state, rate, _decays(parameters.layout, self.weight_decay), after, velocity)
         return parameters.holding(after), velocity
 
     def step_into(self, out, parameters, gradients, state, rate):
         """Return the same in memory of an earlier step: of many parameters, in one pass of machine code where it is there and the rate is one number."""
-        p, g = parameters.vector, gradients.vector
-        if out is None or g.dtype != p.dtype or g.shape != p.shape:
+        if out is None:
             return self.step(parameters, gradients, state, rate)
+        _fit(parameters, gradients)
+        p, g = parameters.vector, gradients.vector
         before, velocity = out
         after = parameters.reused("step_into: out", before)
         if not isinstance(velocity, np.ndarray) or velocity.shape != state.shape or velocity.dtype != state.dtype or np.shares_memory(velocity, state):
@@ -82,6 +82,11 @@ class SGD(Optimizer):
             np.add(p, velocity, out=after)
         else:
             np.subtract(p, after, out=after)
+
+
+def _fit(parameters, gradients):
+    if (gradients.layout, gradients.dtype) != (parameters.layout, parameters.dtype):
+        raise ShapeError(f"sgd: gradients like the {parameters.layout.size} {parameters.dtype} parameters were wanted; got {gradients!r}")
 
 
 def _rows(decays, size):

@@ -12,13 +12,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event, Thread
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import cnnframe as cf
-from cnnframe._work import Work, _blas, products_on
+from cnnframe._threads import _blas, at_once, products_on
 
 OPS = cf.load()
 make = OPS.make
@@ -163,10 +162,6 @@ class Asked:
         return 2
 
 
-def at_once(pool, asked):
-    return Work._at_once(SimpleNamespace(_pool=lambda: pool), asked.calls())
-
-
 def test_a_call_is_made_once_where_a_thread_is_refused_when_it_has_been_queued(monkeypatch):
     pool, started = ThreadPoolExecutor(2), []
     start = Thread.start
@@ -179,7 +174,7 @@ def test_a_call_is_made_once_where_a_thread_is_refused_when_it_has_been_queued(m
 
     monkeypatch.setattr(Thread, "start", refused)
     asked = Asked()
-    assert at_once(pool, asked) == [0, 1, 2] and len(started) == 2
+    assert at_once(lambda: pool, asked.calls()) == [0, 1, 2] and len(started) == 2
     monkeypatch.undo()
     # The thread that there is comes to what was queued.
     pool.submit(lambda: None).result()
@@ -196,7 +191,7 @@ def test_when_a_call_fails_nobody_works_on():
 
     asked = Asked(interrupted)
     with pytest.raises(KeyboardInterrupt):
-        at_once(pool, asked)
+        at_once(lambda: pool, asked.calls())
     # What had been begun was waited for, and what nobody had begun is left.
     counts = Counter(asked.counts)
     pool.shutdown()
@@ -208,7 +203,7 @@ def test_an_error_of_another_thread_is_raised_here(which):
     calls = [lambda: 0, lambda: 1, lambda: 2]
     calls[which] = lambda: 1 // 0
     with ThreadPoolExecutor(2) as pool, pytest.raises(ZeroDivisionError):
-        Work._at_once(SimpleNamespace(_pool=lambda: pool), calls)
+        at_once(lambda: pool, calls)
 
 
 @pytest.mark.skipif(not _blas(), reason="no library of matrix products whose threads can be set")
@@ -227,3 +222,27 @@ def test_whichever_thread_holds_products_back_the_next_one_can():
         other.start()
         other.join()
     assert found == [1] * 4 and library.num_threads == before
+
+
+@pytest.mark.skipif(not _blas(), reason="no library of matrix products whose threads can be set")
+def test_products_are_let_go_when_nobody_holds_them_back():
+    library, inside, leave = _blas()[0], Event(), Event()
+    before = library.num_threads
+
+    def other():
+        with products_on(1):
+            inside.set()
+            leave.wait()
+
+    thread = Thread(target=other)
+    with products_on(1):
+        thread.start()
+        inside.wait()
+    # The first one has ended before the other.
+    assert library.num_threads == 1
+    leave.set()
+    thread.join()
+    assert library.num_threads == before
+    with products_on(before), products_on(1):
+        assert library.num_threads == 1
+    assert library.num_threads == before

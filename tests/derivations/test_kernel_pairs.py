@@ -401,6 +401,21 @@ def test_examples_of_the_box_are_served_and_reach_what_they_are_for():
     assert all(made.taken.name.startswith("maps") for made in served_by.get("fused", []))
 
 
+class Unwilling(Large):
+    """Declines its own examples."""
+
+    name = "unwilling"
+
+    @classmethod
+    def declines(cls, chain):
+        return "too many maps" if chain.given[0]["x"][1] > 20 else ""
+
+
+def test_a_kernel_that_declines_its_examples_is_not_verified_by_them():
+    report = verify_kernel(SUBSAMPLE, Unwilling, Settings("smoke"))
+    assert report.verdict == "inconclusive" and "does not serve its own example" in str(report) and "too many maps" in str(report).replace("\n", " ")
+
+
 class StartsThreads(Follows):
     """Prepares itself on a thread that stays."""
 

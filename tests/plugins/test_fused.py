@@ -553,6 +553,10 @@ def test_a_step_into_memory_lies_there_and_what_is_in_use_is_refused():
     other, memory = rule.step(params, params, state, 0.1)
     after, velocity = rule.step_into((other, memory), params, params, state, 0.1)
     assert after.vector is other.vector and velocity is memory
+    strange = Parameters.initialise(Graph.chain(Dense(4), inputs="n 1", loss=cnnframe.load().make("squared_error")))
+    assert strange.vector.size == params.vector.size
+    with pytest.raises(cnnframe.ShapeError, match="gradients like the 8 float32 parameters were wanted"):
+        rule.step_into((other, memory), params, strange, state, 0.1)
     for out, message in (((params, memory), "memory of its own"), ((other, state), "state of an earlier step"), (("x", memory), "not needed any more")):
         with pytest.raises(cnnframe.ShapeError, match=message):
             rule.step_into(out, params, params, state, 0.1)

@@ -22,6 +22,8 @@ from helpers_of_an_activation import twice
 
 GAIN = 1.5
 TABLE = {"gain": 1.5}
+SHAPE = sympy.Lambda(sympy.Symbol("t"), 1 / (1 + sympy.Symbol("t")))
+POLY = np.poly1d([0.25, 0.5, 0])
 
 def inner(x, power=2):
     return GAIN * x**power
@@ -97,10 +99,25 @@ def test_the_code_counts_and_not_the_file_that_it_was_in(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "expression",
-    ["float(os.environ['GAIN']) * x", "TABLE['gain'] * x", "helpers.twice(x)", "__import__('math').pi * x", "self.inputs['x'] and x", "sympy.pi * x + os.sep"],
+    [
+        "float(os.environ['GAIN']) * x",
+        "TABLE['gain'] * x",
+        "helpers.twice(x)",
+        "__import__('math').pi * x",
+        "self.inputs['x'] and x",
+        "sympy.pi * x + os.sep",
+        "SHAPE(x)",
+        "POLY(x)",
+    ],
 )
 def test_where_it_cannot_be_told_nothing_is_kept(expression, tmp_path, monkeypatch):
     assert key(tmp_path, monkeypatch, expression) is None
+
+
+def test_what_an_activation_has_besides_its_fields_cannot_be_told(tmp_path, monkeypatch):
+    activation = made(tmp_path, monkeypatch, "self.gain * x")
+    object.__setattr__(activation, "gain", 2.0)
+    assert _known.recall(activation, "float32")[0] is None
 
 
 def test_sources_of_the_box_are_kept():

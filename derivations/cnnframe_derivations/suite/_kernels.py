@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnframe import PLAIN, ROWS_FIRST, Chain, Kernel, MemoryLayout, Op, Registry, UnknownNameError
+from cnnframe import PLAIN, ROWS_FIRST, Chain, ContractError, Kernel, MemoryLayout, Op, Registry, UnknownNameError
 from cnnframe._errors import nearest
 from cnnframe._served import chain_of, served
 from cnnframe._ways import prepared
@@ -61,12 +61,20 @@ class Served(Twin):
 
     def _examples(self) -> Iterator[Case]:
         """Those that the kernel names."""
+        dtypes = (self.original.run.dtype,) if self.original.run.dtype else DTYPES
         for op, shapes in self.kernel.examples():
-            if type(op) is self.original.cls:
-                for dtype in (self.original.run.dtype,) if self.original.run.dtype else DTYPES:
-                    case = Case(op, {**op.declaration.known, **op.sizes(shapes)}, dtype, "C", "small", 0)
-                    prepare(self.kernel, chain_of(op, case.shapes, np.dtype(dtype)), self.layout, case.replay)
-                    yield from (of(replace(vary(case, number), dtype=dtype), self.cls) for number in range(EXAMPLES))
+            if type(op) is not self.original.cls:
+                continue
+            cases = [Case(op, {**op.declaration.known, **op.sizes(shapes)}, dtype, "C", "small", 0) for dtype in dtypes]
+            reasons = [self._refused(case) for case in cases]
+            if all(reasons):
+                raise ContractError(f"kernel {self.kernel.name!r} does not serve its own example {cases[0].shown} with {dict(shapes)}: {reasons[0]}")
+            for case, why in zip(cases, reasons, strict=True):
+                yield from (of(replace(vary(case, number), dtype=case.dtype), self.cls) for number in range(EXAMPLES if not why else 0))
+
+    def _refused(self, case: Case) -> str:
+        chain = chain_of(case.op, case.shapes, np.dtype(case.dtype))
+        return declines(self.kernel, chain) or prepare(self.kernel, chain, self.layout, case.replay)
 
     def _served(self, cases: Iterable[Case]) -> tuple[Case, ...]:
         taken = [case for case in cases if not declines(self.kernel, chain_of(case.op, case.shapes, np.dtype(case.dtype)))]

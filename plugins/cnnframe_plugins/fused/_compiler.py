@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -91,10 +91,14 @@ class Code:
         """The whole text."""
         return HEAD.format(dtype=self.dtype, lanes=self.lanes) + self.body()
 
-    @cached_property
+    @property
     def key(self) -> str:
         """The name that its machine code is kept under."""
-        return _cache.key(self.source)
+        # In Python 3.11 a cached_property is found out under a lock, which a forked child may never get.
+        if "_key" not in self.__dict__:
+            self.__dict__["_key"] = _cache.key(self.source)
+        found: str = self.__dict__["_key"]
+        return found
 
     def fetch(self) -> bool:
         """Load the kernels if they are on disk; whether they are loaded."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 
 from cnnframe import PLAIN, Activation, Array, Arrays, Buffer, Call, Chain, Kernel, MemoryLayout, Op
 
@@ -138,7 +138,7 @@ class FusedKernel(Kernel):
             return str(error)
         return ""
 
-    @cached_property
+    @property
     def compiled(self) -> Compiled:
         """The code."""
         return compile_stage(self._stage)

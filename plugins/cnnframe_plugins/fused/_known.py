@@ -14,14 +14,19 @@ import json
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
-from types import CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, Final
+
+import numpy as np
 
 from cnnframe import Activation
 
 from . import _cache
 
 OURS: Final = ("cnnframe.algebra", "cnnframe._symbols", "cnnframe_plugins.fused._expression")
+
+CODE: Final = (FunctionType, BuiltinFunctionType, type, np.ufunc)
+"""What is no more than its name in a library says."""
 
 REACHING: Final = frozenset({"__import__", "eval", "exec", "open", "input", "globals", "locals", "vars", "getattr", "compile"})
 """What is built in and may bring in anything."""
@@ -51,6 +56,10 @@ class _UntoldError(Exception):
 
 def _name(activation: Activation, dtype: str) -> str | None:
     kind, told = type(activation), _Told(type(activation))
+    ours = [_digest(name) for name in OURS]
+    # What it has besides its fields anybody may have put there.
+    if None in ours or vars(activation).keys() - told.fields or hasattr(kind, "__getattr__"):
+        return None
     try:
         for field in dataclasses.fields(kind):  # type: ignore[arg-type] # a final operation is a dataclass
             told.value(field.name, getattr(activation, field.name))
@@ -58,7 +67,6 @@ def _name(activation: Activation, dtype: str) -> str | None:
             told.function(method)
     except _UntoldError:
         return None
-    ours = [_digest(name) for name in OURS]
     return hashlib.sha256(repr((kind.__module__, kind.__qualname__, dtype, version("sympy"), ours, told.told)).encode()).hexdigest()
 
 
@@ -102,7 +110,7 @@ class _Told:
                 raise _UntoldError
         elif isinstance(found, FunctionType) and not _known_module(found.__module__):
             self.function(found)
-        elif not (callable(found) and _known_module(getattr(found, "__module__", None) or type(found).__module__)):
+        elif not (isinstance(found, CODE) and _known_module(getattr(found, "__module__", None) or type(found).__module__)):
             self.value(name, found)
 
     def value(self, name: str, found: Any) -> None:
