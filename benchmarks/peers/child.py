@@ -2,7 +2,7 @@
 
 A line of JSON asks, a line of JSON answers: {"do": "make", "job": ..., "batch": ..., "answer": path} builds a job, takes its
 first step, and writes loss and gradients to a file; {"do": "time", "seconds": ...} takes steps; {"do": "memory"} says how much
-memory they took above what the process, warm from the same job with a batch of one that is gone, had before.
+memory they took above what the process, warm from the same job with a batch of one that is gone, had before, with what it is given.
 """
 
 from __future__ import annotations
@@ -40,19 +40,23 @@ def memory():
     return found["VmRSS"], found["VmHWM"]
 
 
-def build(module, contestant, threads, asked, batch):
+def given(asked, batch):
     from jobs import JOBS, arrays
 
     job = JOBS[asked["job"]]
+    return job, batch, *arrays(job, batch)
+
+
+def build(module, contestant, threads, question):
     extra = {"dtype": "float64"} if contestant == "reference" else {}
-    return module.make(job, batch, *arrays(job, batch), contestant=contestant, threads=threads, **extra)
+    return module.make(*question, contestant=contestant, threads=threads, **extra)
 
 
 def made(module, contestant, threads, asked):
     import numpy as np
 
     before = time.perf_counter()
-    step, gradients = build(module, contestant, threads, asked, asked["batch"])
+    step, gradients = build(module, contestant, threads, given(asked, asked["batch"]))
     step()
     now = time.perf_counter()
     # Steps of the job as it was begun, so that what everybody is compared by is the same.
@@ -71,17 +75,19 @@ def timed(step, seconds):
 
 
 def remembered(module, contestant, threads, asked):
-    made = build(module, contestant, threads, asked, 1)
+    made = build(module, contestant, threads, given(asked, 1))
     for _ in range(3):
         made[0]()
     # Its arrays must be gone, and what the C library keeps of them for the next ones: for a job with a batch of one they would be all that there is.
     del made
+    # What everybody is given does not count, nor what drawing it takes.
+    question = given(asked, asked["batch"])
     gc.collect()
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before, _ = memory()
-    made = build(module, contestant, threads, asked, asked["batch"])
+    made = build(module, contestant, threads, question)
     for _ in range(3):
         made[0]()
     return {"bytes": memory()[1] - before}

@@ -95,12 +95,16 @@ def make(job, batch, x, target, parameters, *, contestant, threads, dtype=np.flo
     graph = network(job)
     run = cf.Executor(graph, kernels=kernels, threads=threads, wait=True)
     shapes = (array.shape for array in graph.arrays.values())
-    given = (array.astype(dtype, copy=False).reshape(shape) for array, shape in zip(parameters, shapes, strict=True))
-    params = cf.Parameters.of_arrays(graph, dict(zip(graph.arrays, given, strict=True)))
+    begin = [array.astype(dtype, copy=False).reshape(shape) for array, shape in zip(parameters, shapes, strict=True)]
+
+    def begun():
+        return cf.Parameters.of_arrays(graph, dict(zip(graph.arrays, begin, strict=True)))
+
     rule = OPS.make("sgd")
     t = np.eye(10, dtype=dtype)[target] if job.loss == "squared" else target if job.loss == "entropy" else target.astype(dtype, copy=False)
     given = {"x": x.astype(dtype, copy=False), "t": t}
     wanted = ("x",) if job.dx else ()
+    params = begun()
     state = {"params": params, "memory": rule.init(params), "spare": None}
 
     def step():
@@ -108,11 +112,11 @@ def make(job, batch, x, target, parameters, *, contestant, threads, dtype=np.flo
         slopes = run.gradients(now, wanted_inputs=wanted, reduction="mean", out=state["spare"], **given).parameters
         # The gradients become the parameters; without momentum there is no state to be written over.
         state["params"], state["memory"] = rule.step_into((slopes, memory), now, slopes, memory, 1e-6)
-        # What was given in the beginning is needed again.
-        state["spare"] = None if now is params else now
+        state["spare"] = now
 
     def gradients():
-        found = run.gradients(params, wanted_inputs=wanted, reduction="mean", **given)
+        # At the parameters that were given, whatever steps have been taken.
+        found = run.gradients(begun(), wanted_inputs=wanted, reduction="mean", **given)
         return found.loss, [found.parameters.vector, *found.inputs.values()]
 
     return step, gradients

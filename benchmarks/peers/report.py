@@ -29,8 +29,8 @@ A **ratio** is a contestant's time by that of PyTorch at its best (eager, channe
 is faster. Where other programs were busy in too many rounds a row is marked "never quiet"; then its ratios of processor time are the better ones, though
 threads that wait in a loop for each other make them too large. Given are the median over the rounds and, in brackets, the least and the largest.
 *Of GEMM* is the share of the speed of a product of matrices of 1024 by 1024 in NumPy, measured in the same rounds. *Memory* is the peak above a
-process that is warm from a batch of one, whose arrays are freed and given back to the system: the median of five processes, which differ by
-hundredths of a MiB.
+process that is warm from a batch of one, whose arrays are freed and given back to the system, and that holds the inputs, targets and parameters
+that everybody is given: the median of five processes, which differ by hundredths of a MiB, PyTorch's in some rows by several.
 *First* is the first step with its compiling, from disk where it was kept. Rows of one machine may have been measured with an earlier cnnframe than those of
 another, and memory was then not measured.
 """
