@@ -56,7 +56,7 @@ def _buffers(stage: Stage) -> tuple[str, str]:
         return "?", "?"
     kept = {name: buffer_bytes(buffer) for name, buffer in stage.kernel.buffers().items() if buffer.kept}
     scratch = scratch_bytes(stage)
-    return ", ".join(f"{name} {size(count)}" for name, count in kept.items() if count) or "-", size(scratch) if scratch else "-"
+    return ", ".join(f"{name} {_size(count)}" for name, count in kept.items() if count) or "-", _size(scratch) if scratch else "-"
 
 
 def _memory(plan: Plan) -> list[str]:
@@ -66,14 +66,14 @@ def _memory(plan: Plan) -> list[str]:
     placing = Placing(plan)
     moved = [name for name in placing.arena.requests if " as " in name]
     scratch = max((scratch_bytes(stage) for stage in plan.stages), default=0)
-    parts = [f"{size(placing.arena.bytes)} for {len(placing.arena.requests)} arrays, which by themselves would take {size(placing.arena.apart)}"]
-    parts += [f"{size(scratch)} of scratch"] if scratch else []
-    parts += [f"{size(placing.between)} on the way between layouts"] if placing.between else []
+    parts = [f"{_size(placing.arena.bytes)} for {len(placing.arena.requests)} arrays, which by themselves would take {_size(placing.arena.apart)}"]
+    parts += [f"{_size(scratch)} of scratch"] if scratch else []
+    parts += [f"{_size(placing.between)} on the way between layouts"] if placing.between else []
     found = [f"memory: {'; '.join(parts)}"]
     return found + ([f"rearranged: {', '.join(moved)}"] if moved else [])
 
 
-def size(count: float) -> str:
+def _size(count: float) -> str:
     """A number of bytes in the unit that suits it."""
     for unit in ("bytes", "KiB", "MiB"):
         if count < 1024 or unit == "MiB":

@@ -121,7 +121,7 @@ class _Products:
             self._set([self.asked[-1]] * len(self.before) if self.asked else self.before)
             for library in _blas() if not self.asked else ():
                 # Or one thread alone could set it from now on.
-                getattr(library, "clear_controlling_thread", _nothing)()
+                _free(library)
 
     def forked(self) -> None:
         """In a forked child nobody holds them."""
@@ -133,9 +133,9 @@ class _Products:
     def _set(self, counts: Sequence[int]) -> None:
         for library, count in zip(_blas(), counts, strict=True):
             library.set_num_threads(count)
-            if library.num_threads != count and hasattr(library, "clear_controlling_thread"):
+            if library.num_threads != count:
                 # Another thread was the first to set it.
-                library.clear_controlling_thread(force=True)
+                _free(library, force=True)
                 library.set_num_threads(count)
 
 
@@ -154,8 +154,10 @@ def products_on(threads: int) -> Iterator[None]:
         _products.release(threads)
 
 
-def _nothing() -> None:
-    """Older versions know no such thread."""
+def _free(library: Any, **how: bool) -> None:
+    """Let any thread set it; older versions know no thread that alone can."""
+    if hasattr(library, "clear_controlling_thread"):
+        library.clear_controlling_thread(**how)
 
 
 @cache
